@@ -1,0 +1,66 @@
+"""A decision: what shall happen to a scope, and why, in words."""
+
+from enum import StrEnum
+from hashlib import blake2b
+
+from msgspec import Struct
+
+
+class Action(StrEnum):
+    """The ladder, mildest first; `release` takes any of them back."""
+
+    OBSERVE = "observe"
+    WARN = "warn"
+    THROTTLE = "throttle"
+    DOWNGRADE = "downgrade"
+    HOLD = "hold"
+    KILL = "kill"
+    RELEASE = "release"
+
+
+class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The numbers that a person wants to see beside a decision."""
+
+    team: str = ""
+    agent: str = ""
+    run: str = ""
+    model: str = ""
+    seen_usd_per_min: float = 0.0
+    usual_usd_per_min: float = 0.0
+    spend_usd: float = 0.0
+    """Spent by the scope since the incident's window began."""
+    calls: int = 0
+    says: dict[str, float] = {}
+    """Each detector's score at the time, by name."""
+
+
+class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of `brakeline.decisions`.
+
+    `actor` is "detector" or a person ("user:alice", "slack:U123"). `window_start_s` names the incident's
+    window; `releases_seq` is the command that a release takes back (refused when it is no longer in force).
+    """
+
+    at_s: float
+    scope: str
+    action: Action
+    reason: str
+    incident_id: str
+    detector: str = ""
+    score: float = 0.0
+    shadow: bool = False
+    actor: str = "detector"
+    window_start_s: float = 0.0
+    expires_s: float | None = None
+    releases_seq: int | None = None
+    evidence: Evidence = Evidence()
+
+
+def incident_id(scope: str, detector: str, window_start_s: float) -> str:
+    """Name an incident by what it is about, so that a replay names it alike.
+
+    >>> incident_id("agent:a", "surge", 60.0) == incident_id("agent:a", "surge", 60.0)
+    True
+    """
+    text = f"{scope}\n{detector}\n{window_start_s:.3f}"
+    return blake2b(text.encode(), digest_size=8).hexdigest()

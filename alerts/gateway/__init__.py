@@ -1,0 +1,1 @@
+"""The gateway kit: it enforces signed kill commands and imports nothing but relatives."""

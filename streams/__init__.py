@@ -1,0 +1,1 @@
+"""The stream job: events in, judgement, effects out."""

@@ -1,0 +1,27 @@
+"""What the transport hands over: the raw records of one fetched partition batch."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+
+class RecordBatch(Struct, frozen=True):
+    """Raw records of one partition, in offset order; the three sequences are of one length.
+
+    `timestamps_ms` are the records' own: the broker's append time under LogAppendTime, the producer's under
+    CreateTime. They are the engine's only clock. A `None` value is a null record.
+    """
+
+    topic: str
+    partition: int
+    offsets: Sequence[int]
+    timestamps_ms: Sequence[int]
+    values: Sequence[bytes | None]
+
+    @property
+    def last_offset(self) -> int:
+        """Offset of the last record."""
+        return self.offsets[-1]
+
+    def __len__(self) -> int:
+        return len(self.values)
