@@ -1,0 +1,52 @@
+"""From a file to settings, or to a list of what is wrong with it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from streams.settings.document import Document, DocumentError, parse
+from streams.settings.problems import Problem, SettingsError, dotted, from_pydantic
+from streams.settings.root import Settings
+from streams.settings.secrets import Expansion, expand
+from streams.settings.section import BASE_FOLDER
+
+
+def load(path: str | Path, environ: Mapping[str, str] | None = None, *, with_secrets: bool = True) -> Settings:
+    """Read a YAML file, replace `${NAME}` and `file:` references, and check everything.
+
+    `with_secrets=False` leaves references as they stand, to check a file where its secrets are not.
+    Raises SettingsError with every mistake found; relative paths start from the file's folder.
+    """
+    path = Path(path)
+    try:
+        document = parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError([Problem(str(path), 1, "", "", f"can't read the file: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise SettingsError([Problem(str(path), 1, "", "", "the file isn't UTF-8 text; save it as UTF-8")]) from None
+    except DocumentError as error:
+        raise SettingsError([Problem(str(path), error.line, "", "", str(error))]) from None
+    found = Expansion()
+    values: dict[str, Any] = document.values
+    base = path.resolve().parent
+    if with_secrets:
+        values = expand(values, os.environ if environ is None else environ, base, found)
+    return _validated(values, str(path), document, found, base)
+
+
+def _validated(values: dict[str, Any], file: str, document: Document, found: Expansion, base: Path) -> Settings:
+    problems = [
+        Problem(file, document.line_of(where), dotted(where), "", mend) for where, mend in found.missing.items()
+    ]
+    settings = None
+    try:
+        settings = Settings.model_validate(values, context={BASE_FOLDER: base})
+    except ValidationError as error:
+        already = {problem.field for problem in problems}
+        problems += [p for p in from_pydantic(error, file, document, found.hidden) if p.field not in already]
+    if problems or settings is None:
+        raise SettingsError(sorted(problems, key=lambda problem: problem.line))
+    return settings

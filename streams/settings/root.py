@@ -1,0 +1,48 @@
+"""All settings of one installation."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from streams.settings.kafka import Kafka, Topics
+from streams.settings.parts import Limit, Logs, Prices, Service
+from streams.settings.people import Keys, PagerDuty, Role, Slack, Webhook
+from streams.settings.policy import Mode, Policy
+from streams.settings.section import Section, Url
+
+Parameters = Mapping[str, bool | int | float | str]
+
+
+class Settings(Section):
+    """The whole file. Everything has a default that is safe: a new installation only watches (`mode: shadow`)."""
+
+    kafka: Kafka = Kafka()
+    topics: Topics = Topics()
+    service: Service = Service()
+    mode: Mode = "shadow"
+    """`shadow` says what it would have done; `armed` does it."""
+    policy: Policy = Policy()
+    detectors: Mapping[str, Parameters] = Field(default_factory=dict)
+    """Parameters that differ from a detector's own; `enabled: false` switches it off."""
+    limits: tuple[Limit, ...] = ()
+    prices: Prices = Prices()
+    protected: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Globs over `kind:id` that are never stopped by a detector, only warned about."""
+    keys: Keys = Keys()
+    slack: Slack = Slack()
+    slack_users: Mapping[str, Role] = Field(default_factory=dict)
+    """Slack user or user group id -> role."""
+    webhooks: tuple[Webhook, ...] = ()
+    pagerduty: PagerDuty | None = None
+    runbook_url: Url | None = None
+    dashboard_url: Url | None = None
+    release_url: Url | None = None
+    """Shown to a refused caller: where a person releases."""
+    logs: Logs = Logs()
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the file, for editors and pipelines."""
+    found = Settings.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "Brakeline settings"}
