@@ -1,0 +1,194 @@
+"""From a score to a decision: the ladder, its floors and its limits. Pure: time comes in as a number."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+
+from alerts.decision import Action, Decision, Evidence, incident_id
+
+LADDER = (Action.OBSERVE, Action.WARN, Action.THROTTLE, Action.HOLD, Action.KILL)
+_RANK = {action: rank for rank, action in enumerate(LADDER)}
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """How hard Brakeline acts.
+
+    A score of 1.0 is the detectors' own bar for a kill. `suspicious` is the action between `hold_at` and 1.0.
+    Floors: nothing stronger than a warning below `min_usd_per_min` and `min_tokens_per_min` both, or before
+    `min_calls` calls. `consecutive` breaches in a row are needed for a kill.
+    """
+
+    shadow: bool = True
+    warn_at: float = 0.3
+    hold_at: float = 0.5
+    kill_at: float = 1.0
+    suspicious: Action = Action.WARN
+    min_usd_per_min: float = 0.01
+    min_tokens_per_min: float = 2000.0
+    min_calls: int = 2
+    consecutive: int = 1
+    cooldown_s: float = 900.0
+    kill_duration_s: float | None = 3600.0
+    quiet_s: float = 1800.0
+    protected: tuple[str, ...] = ()
+    blast_agents_share: float = 0.1
+    blast_agents_min: int = 5
+    blast_window_s: float = 3600.0
+
+
+class Breach(Struct, frozen=True, kw_only=True):
+    """What the judges say of a scope at one moment; `alert_only` caps the ladder at a warning."""
+
+    scope: str
+    value: float
+    detector: str
+    reason: str
+    window_start_s: float
+    alert_only: bool = False
+    sure: bool = False
+    """A hard limit of the customer's: floors and consecutive breaches don't apply."""
+    evidence: Evidence = Evidence()
+    tokens_per_min: float = 0.0
+
+
+class Standing(Struct, array_like=True):
+    """Where a scope stands: the incident that is open, the rung it reached, and until when."""
+
+    incident_id: str = ""
+    action: Action = Action.OBSERVE
+    since_s: float = 0.0
+    until_s: float | None = None
+    breaches: int = 0
+    last_s: float = 0.0
+    quiet_until_s: float = 0.0
+    kills: int = 0
+
+    def in_force(self, now_s: float) -> bool:
+        """Tell whether a kill, hold or throttle of this scope still holds."""
+        return _RANK[self.action] >= _RANK[Action.THROTTLE] and (self.until_s is None or now_s < self.until_s)
+
+
+class Blast(Struct, array_like=True):
+    """Scopes killed without a person, with the time of each, oldest first."""
+
+    kills: list[tuple[float, str]] = []
+
+
+def decide(
+    rules: Rules, standing: Standing, breach: Breach, now_s: float, *, blast: Blast, agents: int
+) -> Decision | None:
+    """Return the decision that `breach` calls for, and move `standing` (and `blast`) on; None if nothing new.
+
+    `agents` is the number of agents seen lately, the base of the blast radius.
+    """
+    if standing.in_force(now_s) and standing.action is Action.KILL:
+        return None
+    if standing.action is Action.KILL or now_s - standing.last_s > rules.quiet_s:
+        _renew(standing)
+    standing.last_s = now_s
+    action, note = _rung(rules, standing, breach)
+    if action is Action.KILL:
+        action, note = _within_blast(rules, blast, breach.scope, agents, now_s, note)
+    if _RANK[action] <= _RANK[standing.action] or now_s < standing.quiet_until_s:
+        return None
+    return _act(rules, standing, breach, action, note, now_s)
+
+
+def _renew(standing: Standing) -> None:
+    standing.incident_id = ""
+    standing.action = Action.OBSERVE
+    standing.breaches = 0
+    standing.until_s = None
+
+
+def _rung(rules: Rules, standing: Standing, breach: Breach) -> tuple[Action, str]:
+    """Return how far up the ladder this breach reaches, and why no further."""
+    if breach.value < rules.warn_at:
+        standing.breaches = 0
+        return Action.OBSERVE, ""
+    if breach.value < rules.hold_at:
+        return Action.WARN, ""
+    if breach.alert_only:
+        return Action.WARN, "this detector only warns"
+    if is_protected(rules, breach.scope, breach.evidence):
+        return Action.WARN, "the scope is protected"
+    if not breach.sure and (floor := _below_floor(rules, breach)):
+        return Action.WARN, floor
+    if breach.value < rules.kill_at:
+        return rules.suspicious, ""
+    standing.breaches += 1
+    if standing.breaches < rules.consecutive and not breach.sure:
+        return rules.suspicious, f"breach {standing.breaches} of {rules.consecutive}"
+    return Action.KILL, ""
+
+
+def is_protected(rules: Rules, scope: str, evidence: Evidence) -> bool:
+    """Tell whether a person has to decide on this scope: it, or the agent or team behind it, is protected."""
+    names = (scope, f"agent:{evidence.agent}", f"team:{evidence.team}")
+    return any(fnmatchcase(name, pattern) for pattern in rules.protected for name in names)
+
+
+def _below_floor(rules: Rules, breach: Breach) -> str:
+    usd = breach.evidence.seen_usd_per_min
+    if usd < rules.min_usd_per_min and breach.tokens_per_min < rules.min_tokens_per_min:
+        return f"below the floors of ${rules.min_usd_per_min:g} and {rules.min_tokens_per_min:,.0f} tokens a minute"
+    if breach.evidence.calls and breach.evidence.calls < rules.min_calls:
+        return f"fewer than {rules.min_calls} calls"
+    return ""
+
+
+def _within_blast(
+    rules: Rules, blast: Blast, scope: str, agents: int, now_s: float, note: str
+) -> tuple[Action, str]:
+    """Hold back a kill when too many scopes were killed lately without a person."""
+    blast.kills[:] = [k for k in blast.kills if k[0] > now_s - rules.blast_window_s]
+    room = max(rules.blast_agents_min, int(rules.blast_agents_share * agents))
+    if len({s for _, s in blast.kills} | {scope}) > room:
+        return Action.HOLD, f"{room} scopes were killed within {rules.blast_window_s / 60:.0f} min: a person has to decide"
+    blast.kills.append((now_s, scope))
+    return Action.KILL, note
+
+
+def _act(
+    rules: Rules, standing: Standing, breach: Breach, action: Action, note: str, now_s: float
+) -> Decision:
+    if not standing.incident_id:
+        standing.incident_id = incident_id(breach.scope, breach.detector, breach.window_start_s)
+    standing.action = action
+    standing.since_s = now_s
+    if action is Action.KILL:
+        standing.kills += 1
+    standing.until_s = _until(rules, standing, action, now_s)
+    return Decision(
+        at_s=now_s,
+        scope=breach.scope,
+        action=action,
+        reason=f"{breach.reason} ({note})" if note else breach.reason,
+        incident_id=standing.incident_id,
+        detector=breach.detector,
+        score=round(breach.value, 3),
+        shadow=rules.shadow,
+        window_start_s=breach.window_start_s,
+        expires_s=standing.until_s,
+        evidence=breach.evidence,
+    )
+
+
+def _until(rules: Rules, standing: Standing, action: Action, now_s: float) -> float | None:
+    """A repeat offender stays off twice as long each time, at most a day."""
+    if rules.kill_duration_s is None or _RANK[action] < _RANK[Action.THROTTLE]:
+        return None
+    times = 2 ** min(standing.kills - 1, 5) if standing.kills > 1 else 1
+    return now_s + min(rules.kill_duration_s * times, max(86_400.0, rules.kill_duration_s))
+
+
+def release(rules: Rules, standing: Standing, now_s: float) -> None:
+    """Forget what was in force: a person released the scope; it has `cooldown_s` before the next decision."""
+    _renew(standing)
+    standing.quiet_until_s = now_s + rules.cooldown_s
+
+
+def strongest(breaches: Sequence[Breach]) -> Breach | None:
+    """Return the breach with the highest value, the first of equals."""
+    return max(breaches, key=lambda b: b.value, default=None)

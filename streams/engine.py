@@ -1,0 +1,152 @@
+"""The pure engine of one shard: a batch of records in, effects out. Kafka, backtest and tests run this same code."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from alerts.policy import Rules
+from detectors.contract import Call
+from detectors.judge import Judge
+from streams.duplicates import Seen, SeenIds
+from streams.effects import Effects, Quarantined
+from streams.events import Rejected, TokenEvent, Validator, decode
+from streams.prices import Prices
+from streams.records import RecordBatch
+from streams.rows import AgentRow, Rows
+from streams.sentence import Sentence
+from streams.windows import MINUTE_S
+
+
+class EngineSettings(Struct, frozen=True, kw_only=True):
+    """Bounds of one shard. A call is late once `lateness_s` behind the clock: counted, never judged."""
+
+    rules: Rules = Rules()
+    lateness_s: float = 300.0
+    agents_max: int = 1_000_000
+    agent_idle_s: float = 30 * 86_400.0
+
+
+class Engine:
+    """One partition of the events: its state, and the only code that changes it.
+
+    The engine's clock is the records' timestamps, so the same records give the same effects however they are
+    cut into batches, live or replayed.
+    """
+
+    def __init__(self, settings: EngineSettings, judge: Judge, prices: Prices) -> None:
+        self.settings = settings
+        self.rows = Rows()
+        self.seen = SeenIds()
+        self.sentence = Sentence(settings.rules, judge, self.rows)
+        self._prices = prices
+        self._validator = Validator()
+        self._minute = 0
+
+    def feed(self, batch: RecordBatch) -> Effects:
+        """Apply the records that have not been applied yet and return what follows from them."""
+        effects = Effects()
+        rows = self.rows
+        applied = rows.shard.offset
+        for offset, timestamp_ms, value in zip(batch.offsets, batch.timestamps_ms, batch.values, strict=True):
+            if offset <= applied:
+                continue
+            now_s = max(rows.shard.now_s, timestamp_ms / 1000)
+            rows.shard.now_s = now_s
+            if now_s >= self._minute + MINUTE_S:
+                self._turn_minute(now_s)
+            for event in decode(value):
+                self._take(event, value, offset, timestamp_ms / 1000, now_s, effects)
+            rows.shard.offset = offset
+        effects.watermark_s = rows.shard.now_s - self.settings.lateness_s
+        effects.rows = rows.drain()
+        effects.teams = rows.drain_usage()
+        return effects
+
+    def restore(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take the rows of an earlier engine of this partition back."""
+        self.rows.restore(rows)
+        self._minute = int(self.rows.shard.now_s) // MINUTE_S * MINUTE_S
+
+    def remember(self, batch: RecordBatch) -> None:
+        """Learn the ids of records that were applied before a restart, and nothing else."""
+        for timestamp_ms, value in zip(batch.timestamps_ms, batch.values, strict=True):
+            for event in decode(value):
+                if isinstance(event, TokenEvent):
+                    self.seen.check(event.event_id, _body(event), timestamp_ms / 1000)
+
+    def _take(
+        self,
+        event: TokenEvent | Rejected,
+        value: bytes | None,
+        offset: int,
+        append_s: float,
+        now_s: float,
+        effects: Effects,
+    ) -> None:
+        counts = effects.counts
+        counts.consumed += 1
+        if isinstance(event, TokenEvent):
+            rejected = self._validator.check(event, append_s)
+            if rejected is None:
+                known = self.seen.check(event.event_id, _body(event), now_s)
+                if known is Seen.NEW:
+                    self._accept(event, append_s, now_s, effects)
+                    return
+                if known is Seen.DUPLICATE:
+                    counts.duplicate += 1
+                    return
+                rejected = Rejected("id_conflict", f"event_id {event.event_id[:40]} came before with another body")
+        else:
+            rejected = event
+        counts.quarantined[rejected.reason] += 1
+        effects.quarantined.append(Quarantined(offset, rejected.reason, rejected.detail, value))
+
+    def _accept(self, event: TokenEvent, append_s: float, now_s: float, effects: Effects) -> None:
+        price = self._prices.of(event.model, now_s)
+        if not price.known:
+            effects.unknown_models.add(event.model)
+        listed = price.micro_usd(event)
+        if not price.known and event.cost_usd:
+            listed = round(event.cost_usd * 1e6)
+        failed = event.status != "ok" and (event.status == "timeout" or event.status.startswith("error"))
+        spend = 0 if failed else listed
+        tokens = event.input_tokens + event.output_tokens
+        row = self._agent(event, now_s, effects)
+        at_s = min(event.ts, append_s)
+        if at_s < now_s - self.settings.lateness_s:
+            effects.counts.late += 1
+            self.rows.book_late(event.agent, row, at_s, tokens, spend)
+            return
+        effects.counts.accepted += 1
+        self.rows.book(event.agent, row, at_s, tokens, spend)
+        if row.overflow:
+            effects.overflows += 1
+            return
+        call = Call(
+            now_s, at_s, event.agent, event.team, event.model, event.run_id or "", event.parent_run_id or "", event.step,
+            event.input_tokens, event.output_tokens, event.cached_tokens, spend, listed, round(price.input * 1e6),
+            failed, event.latency_ms / 1000, event.prompt_hash or "",
+        )  # fmt: skip
+        self.sentence.judge(call, row, effects)
+
+    def _agent(self, event: TokenEvent, now_s: float, effects: Effects) -> AgentRow:
+        row = self.rows.agents.get(event.agent)
+        if row is None:
+            overflow = len(self.rows.agents) >= self.settings.agents_max
+            row = self.rows.overflow if overflow else self.rows.open_agent(event.agent, event.team, now_s)
+        row.last_s = now_s
+        if event.ts > now_s:
+            row.skew_s = event.ts - now_s
+            effects.skew_s[event.agent] = row.skew_s
+        return row
+
+    def _turn_minute(self, now_s: float) -> None:
+        """Close what the watermark has passed, also of agents that went silent."""
+        self._minute = int(now_s) // MINUTE_S * MINUTE_S
+        self.rows.close_minutes(now_s - self.settings.lateness_s)
+        if self._minute % 3600 == 0:
+            self.rows.evict(now_s, self.settings.agent_idle_s)
+
+
+def _body(event: TokenEvent) -> int:
+    return hash((event.ts, event.agent, event.model, event.input_tokens, event.output_tokens, event.run_id))

@@ -1,0 +1,87 @@
+"""From one call to a decision: judge it, look at where its scopes stand, apply the policy."""
+
+from alerts.decision import Action, Evidence
+from alerts.policy import Breach, Rules, decide, release
+from detectors.contract import Call
+from detectors.judge import Judge, Verdict
+from streams.effects import Effects
+from streams.rows import AgentRow, Rows
+
+OBEY_GRACE_S = 10.0
+"""Calls in flight at a kill may finish; a call that ends later than this was let through."""
+
+
+class Sentence:
+    """Holds the rules and the judge; all state is in the rows."""
+
+    def __init__(self, rules: Rules, judge: Judge, rows: Rows) -> None:
+        self.rules = rules
+        self._judge = judge
+        self._rows = rows
+
+    def judge(self, call: Call, row: AgentRow, effects: Effects) -> None:
+        """Judge one call; a decision that follows goes into the effects."""
+        verdicts = self._judge.step(self._rows.judge, call)
+        if self._rows.standings:
+            self._watch_obedience(call, effects)
+        for verdict in verdicts:
+            self._decide(verdict, call, row, effects)
+
+    def _decide(self, verdict: Verdict, call: Call, row: AgentRow, effects: Effects) -> None:
+        breach = _breach(verdict, call, row)
+        standing = self._rows.standing(verdict.scope)
+        blast = self._rows.shard.blast
+        decision = decide(self.rules, standing, breach, call.now_s, blast=blast, agents=self._rows.active_agents())
+        if decision is None:
+            return
+        effects.decisions.append(decision)
+        if decision.action in (Action.KILL, Action.HOLD):
+            self._judge.killed(self._rows.judge, decision.scope, call.now_s, standing.until_s)
+
+    def _watch_obedience(self, call: Call, effects: Effects) -> None:
+        for scope in (f"agent:{call.agent}", f"run:{call.run}", f"team:{call.team}"):
+            standing = self._rows.standings.get(scope)
+            if standing is None or standing.action is not Action.KILL or not standing.in_force(call.now_s):
+                continue
+            started_s = call.at_s - call.latency_s
+            if started_s > standing.since_s + OBEY_GRACE_S:
+                effects.disobeyed[scope] += 1
+
+    def control(self, scope: str, action: Action, now_s: float, until_s: float | None, *, planned: bool = False) -> None:
+        """Take note of what a person (or another writer) did to a scope."""
+        standing = self._rows.standing(scope)
+        if action is Action.RELEASE:
+            if standing.in_force(now_s) or planned:
+                release(self.rules, standing, now_s)
+                self._judge.released(self._rows.judge, scope, now_s, planned=planned)
+            return
+        if standing.action is action and standing.until_s == until_s:
+            return
+        standing.action = action
+        standing.since_s = standing.last_s = now_s
+        standing.until_s = until_s
+        if action in (Action.KILL, Action.HOLD):
+            self._judge.killed(self._rows.judge, scope, now_s, until_s)
+
+
+def _breach(verdict: Verdict, call: Call, row: AgentRow) -> Breach:
+    minutes = sorted(row.ledger.minutes)[-2:]
+    tokens = max((row.ledger.minutes[m].tokens for m in minutes), default=0)
+    return Breach(
+        scope=verdict.scope,
+        value=verdict.value,
+        detector=verdict.detector,
+        reason=verdict.reason,
+        window_start_s=verdict.window_start_s,
+        alert_only=verdict.alert_only,
+        tokens_per_min=float(tokens),
+        evidence=Evidence(
+            team=call.team,
+            agent=call.agent,
+            run=verdict.run,
+            model=call.model,
+            seen_usd_per_min=verdict.seen_usd_per_min,
+            usual_usd_per_min=verdict.usual_usd_per_min,
+            says=dict(verdict.says),
+        ),
+    )
