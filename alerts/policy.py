@@ -138,21 +138,20 @@ def _below_floor(rules: Rules, breach: Breach) -> str:
     return ""
 
 
-def _within_blast(
-    rules: Rules, blast: Blast, scope: str, agents: int, now_s: float, note: str
-) -> tuple[Action, str]:
+def _within_blast(rules: Rules, blast: Blast, scope: str, agents: int, now_s: float, note: str) -> tuple[Action, str]:
     """Hold back a kill when too many scopes were killed lately without a person."""
     blast.kills[:] = [k for k in blast.kills if k[0] > now_s - rules.blast_window_s]
     room = max(rules.blast_agents_min, int(rules.blast_agents_share * agents))
     if len({s for _, s in blast.kills} | {scope}) > room:
-        return Action.HOLD, f"{room} scopes were killed within {rules.blast_window_s / 60:.0f} min: a person has to decide"
+        return (
+            Action.HOLD,
+            f"{room} scopes were killed within {rules.blast_window_s / 60:.0f} min: a person has to decide",
+        )
     blast.kills.append((now_s, scope))
     return Action.KILL, note
 
 
-def _act(
-    rules: Rules, standing: Standing, breach: Breach, action: Action, note: str, now_s: float
-) -> Decision:
+def _act(rules: Rules, standing: Standing, breach: Breach, action: Action, note: str, now_s: float) -> Decision:
     if not standing.incident_id:
         standing.incident_id = incident_id(breach.scope, breach.detector, breach.window_start_s)
     standing.action = action

@@ -39,13 +39,66 @@ class Score(Struct, frozen=True, gc=False):
     """How sure a detector is, on one scale for all: 1.0 is the bar at which it alone would kill.
 
     The reason is a full clause for a person, with the numbers in it: "38 calls in a row of 41,200 tokens".
+    `blame` is the smallest scope that, once stopped, ends the trouble.
     """
 
     value: float
     reason: str
+    blame: Watches = "agent"
 
 
 CALM = Score(0.0, "")
+
+
+class RunTrack(Struct, array_like=True, gc=False):
+    """What is kept of one open run."""
+
+    first_s: float
+    last_s: float
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    first_input_tokens: int = 0
+    climb: float = 0.0
+    """Evidence, in nats, that the context grows out of hand; see `snowball`."""
+    climb_from_tokens: int = 0
+    climb_steps: int = 0
+    failures: int = 0
+    spend_micro_usd: int = 0
+
+
+class Scene(Struct, gc=False):
+    """A call and what every detector needs to know of its surroundings, worked out once.
+
+    `run` is the run as it stood before this call (`run.calls` is 0 for a run never seen). `agent_calls`,
+    `agent_age_s` and `gap_s` look back over the agent with its sub-agents. `common_log` is the logarithm of the
+    rise that the whole shard shows at the moment, at least 0: what all do together is no one's fault.
+    """
+
+    call: Call
+    run: RunTrack
+    agent_calls: int
+    agent_age_s: float
+    gap_s: float
+    log_input: float
+    log_output: float
+    common_log: float
+    failing_share: float
+    """Share of the shard's latest calls that failed, a few minutes back: a provider's brown-out."""
+
+
+class TeamMinute(Struct, frozen=True, array_like=True):
+    """One closed minute of a team: (calls, tokens, micro-dollars) of each member that called.
+
+    `others` is the sum over the other teams in the same minute, by which a common rise is recognised.
+    """
+
+    team: str
+    start_s: float
+    now_s: float
+    members: dict[str, tuple[int, int, int]]
+    others: tuple[int, int, int] = (0, 0, 0)
+
 
 Memory = TypeVar("Memory", bound=Struct)
 
@@ -54,18 +107,19 @@ class Detector(Protocol[Memory]):
     """One way of recognising a runaway.
 
     A detector holds parameters only. What it knows of a scope is its memory, a Struct of plain numbers that
-    the caller keeps, snapshots and hands back. It scores first and learns second, and learns a clipped value.
+    the caller owns, snapshots and hands back; `step` may change it in place, and nothing else. It scores first
+    and learns second, and learns a clipped value.
     """
 
     name: ClassVar[str]
     watches: ClassVar[Watches]
     memory_type: ClassVar[type[Struct]]
 
-    def begin(self, call: Call) -> Memory:
+    def begin(self) -> Memory:
         """Return the memory of a scope that has never been seen."""
 
-    def step(self, memory: Memory, call: Call) -> tuple[Memory, Score]:
-        """Judge `call` against `memory`, then learn from it."""
+    def step(self, memory: Memory, scene: Scene) -> tuple[Memory, Score]:
+        """Judge the scene's call against `memory`, then learn from it."""
 
 
 AnyDetector = Detector[Any]

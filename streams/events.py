@@ -130,12 +130,19 @@ class Validator:
                 return bad
         if event.status not in self._statuses:
             if not _STATUS.match(event.status):
-                return Rejected("bad_status", f"status is {event.status[:40]!r}: use ok, timeout, partial, cancelled, error_*")
+                return Rejected(
+                    "bad_status", f"status is {event.status[:40]!r}: use ok, timeout, partial, cancelled, error_*"
+                )
             self._statuses.add(event.status)
         if event.cached_tokens > event.input_tokens:
-            return Rejected("bad_tokens", f"cached_tokens {event.cached_tokens} exceeds input_tokens {event.input_tokens}: input includes cached")
+            return Rejected(
+                "bad_tokens",
+                f"cached_tokens {event.cached_tokens} exceeds input_tokens {event.input_tokens}: input includes cached",
+            )
         if not append_s - LATE_INGEST_S <= event.ts <= append_s + EARLY_INGEST_S:
-            return Rejected("bad_ts", f"ts is {event.ts:.0f}, appended at {append_s:.0f}: send Unix seconds, at most 24 h old")
+            return Rejected(
+                "bad_ts", f"ts is {event.ts:.0f}, appended at {append_s:.0f}: send Unix seconds, at most 24 h old"
+            )
         return None
 
     def _learn(self, field: str, name: str) -> Rejected | None:

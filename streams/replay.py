@@ -12,12 +12,10 @@ import zstandard
 from msgspec import Struct
 
 from alerts.decision import Action, Decision
-from detectors.judge import Judge
-from streams.effects import Counts, Effects
+from streams.effects import Counts
 from streams.engine import Engine
 from streams.events import Rejected, decode
 from streams.partitioner import partition_of
-from streams.prices import Prices
 from streams.records import RecordBatch
 from streams.teams import Teams
 
@@ -47,7 +45,7 @@ def open_lines(source: str) -> Iterator[bytes]:
         yield from lines
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
     if path.suffix == ".gz":
         return gzip.open(path, "rb")
     if path.suffix == ".zst":
@@ -58,7 +56,7 @@ def _open(path: Path) -> IO[bytes]:
 
 def _parquet_lines(path: Path) -> Iterator[bytes]:
     try:
-        import pyarrow.parquet as parquet
+        from pyarrow import parquet
     except ImportError:
         raise ValueError(f"{path}: reading parquet needs pyarrow: pip install pyarrow") from None
     with parquet.ParquetFile(path) as file:
@@ -125,12 +123,15 @@ class Replay:
             parts[_shard_of(value, len(parts))].append(i)
         for shard, picks in enumerate(parts):
             if picks:
-                yield shard, RecordBatch(
-                    batch.topic,
+                yield (
                     shard,
-                    [batch.offsets[i] for i in picks],
-                    [batch.timestamps_ms[i] for i in picks],
-                    [batch.values[i] for i in picks],
+                    RecordBatch(
+                        batch.topic,
+                        shard,
+                        [batch.offsets[i] for i in picks],
+                        [batch.timestamps_ms[i] for i in picks],
+                        [batch.values[i] for i in picks],
+                    ),
                 )
 
 

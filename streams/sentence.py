@@ -47,7 +47,9 @@ class Sentence:
             if started_s > standing.since_s + OBEY_GRACE_S:
                 effects.disobeyed[scope] += 1
 
-    def control(self, scope: str, action: Action, now_s: float, until_s: float | None, *, planned: bool = False) -> None:
+    def control(
+        self, scope: str, action: Action, now_s: float, until_s: float | None, *, planned: bool = False
+    ) -> None:
         """Take note of what a person (or another writer) did to a scope."""
         standing = self._rows.standing(scope)
         if action is Action.RELEASE:
