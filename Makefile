@@ -1,0 +1,59 @@
+# Everything runs from .venv, which is made on demand from requirements/dev.txt; nothing here needs root.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+ARGS ?=
+
+.PHONY: help setup demo test lint lint-code lint-deploy format generate lock clean
+
+help: ## Show this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(STAMP) ## Make .venv with everything that is needed to run, test and lint
+
+demo: $(STAMP) ## Watch a runaway agent being stopped; ARGS=--headless prints one JSON line
+	@$(BIN)/brakeline demo $(ARGS)
+
+test: $(STAMP) ## Run all tests; ARGS goes to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: lint-code lint-deploy ## Check code, then everything under deploy/
+
+lint-code: $(STAMP) ## ruff, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lint-deploy: $(STAMP) ## hadolint, compose, Kubernetes, Prometheus, Grafana; says which tools are missing
+	@BIN=$(BIN) deploy/lint
+
+format: $(STAMP) ## Format the code, and fix what ruff can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: $(STAMP) ## Write the generated files anew (Grafana dashboards)
+	$(BIN)/python deploy/grafana/generate.py
+
+# A pull that changes a lock installs the difference; a .venv whose Python has gone is made anew.
+$(STAMP): requirements/dev.txt pyproject.toml requirements/python
+	@exec >&2; \
+	if ! $(BIN)/python -c '' 2>/dev/null; then \
+	  python=$$(requirements/python); \
+	  echo "Making .venv with $$python; the first time takes a minute or two."; \
+	  "$$python" -m venv --clear .venv; \
+	else echo "Bringing .venv up to date."; fi; \
+	$(PIP) install --quiet --no-deps -r requirements/dev.txt; \
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .; \
+	$(PIP) check >/dev/null; \
+	touch $@
+
+lock: ## Resolve requirements/*.txt anew from the pins in pyproject.toml
+	@requirements/lock
+
+clean: ## Remove .venv and what the tools left behind
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
