@@ -15,6 +15,7 @@ help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: $(STAMP) ## Make .venv with everything that is needed to run, test and lint
+	@:
 
 demo: $(STAMP) ## Watch a runaway agent being stopped; ARGS=--headless prints one JSON line
 	@$(BIN)/brakeline demo $(ARGS)
