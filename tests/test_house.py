@@ -38,7 +38,7 @@ OWNERS = {
     "litellm": ["alerts/gateway/litellm.py"],
     "httpx": ["alerts/gateway/httpx.py"],
     "pandas": [],
-    "pyarrow": [],
+    "pyarrow": ["streams/replay.py"],
     "scipy": [],
     "requests": [],
     "pytest": [],
