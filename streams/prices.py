@@ -34,7 +34,11 @@ class UnitPrice(Struct, frozen=True, gc=False):
         plain = max(0, event.input_tokens - event.cached_tokens - write)
         if self.tier_tokens and event.input_tokens > self.tier_tokens:
             scale = self.tier_input / self.input if self.input else 1.0
-            cost = plain * self.tier_input + event.cached_tokens * self.tier_cached + event.output_tokens * self.tier_output
+            cost = (
+                plain * self.tier_input
+                + event.cached_tokens * self.tier_cached
+                + event.output_tokens * self.tier_output
+            )
             return round(cost + write * self.cache_write * scale)
         cost = plain * self.input + event.cached_tokens * self.cached + event.output_tokens * self.output
         return round(cost + write * self.cache_write)

@@ -1,0 +1,72 @@
+"""The one way out to Kafka: an idempotent producer whose every write is awaited, or the process ends."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from aiokafka import AIOKafkaProducer
+from msgspec import Struct
+
+DELIVERY_S = 30.0
+
+
+class Message(Struct, frozen=True):
+    """One record to be written."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None
+
+
+class UndeliveredError(Exception):
+    """A write wasn't acknowledged in time: the process has to end before it acks what caused it."""
+
+
+class Outlet:
+    """Writes with `enable_idempotence` and `acks=all`; `send` returns when all of its records are acknowledged."""
+
+    def __init__(self, bootstrap: str, client: Mapping[str, Any] | None = None, delivery_s: float = DELIVERY_S) -> None:
+        self._options = {"bootstrap_servers": bootstrap, **(client or {})}
+        self._delivery_s = delivery_s
+        self._producer: AIOKafkaProducer | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Connect."""
+        self._producer = AIOKafkaProducer(
+            enable_idempotence=True, acks="all", linger_ms=0, max_request_size=8 << 20, **self._options
+        )
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Flush and close."""
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+    async def send(self, messages: Iterable[Message]) -> None:
+        """Write all messages and wait for their acknowledgements.
+
+        Raises UndeliveredError when one isn't acknowledged within the delivery deadline.
+        """
+        producer = self._producer
+        if producer is None:
+            raise UndeliveredError("the producer isn't started")
+        try:
+            async with asyncio.timeout(self._delivery_s):
+                acks = [await producer.send(m.topic, m.value, m.key, partition=m.partition) for m in messages]
+                for ack in acks:
+                    await ack
+        except TimeoutError:
+            raise UndeliveredError(f"no acknowledgement within {self._delivery_s:.0f} s") from None
+
+    async def put(self, topic: str, key: bytes, value: bytes | None) -> None:
+        """Write one record."""
+        await self.send([Message(topic, key, value)])
