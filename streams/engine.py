@@ -123,10 +123,24 @@ class Engine:
             effects.overflows += 1
             return
         call = Call(
-            now_s, at_s, event.agent, event.team, event.model, event.run_id or "", event.parent_run_id or "", event.step,
-            event.input_tokens, event.output_tokens, event.cached_tokens, spend, listed, round(price.input * 1e6),
-            failed, event.latency_ms / 1000, event.prompt_hash or "",
-        )  # fmt: skip
+            now_s=now_s,
+            at_s=at_s,
+            agent=event.agent,
+            team=event.team,
+            model=event.model,
+            run=event.run_id or "",
+            parent_run=event.parent_run_id or "",
+            step=event.step,
+            input_tokens=event.input_tokens,
+            output_tokens=event.output_tokens,
+            cached_tokens=event.cached_tokens,
+            spend_micro_usd=spend,
+            list_micro_usd=listed,
+            input_micro_usd_per_mtok=round(price.input * 1e6),
+            failed=failed,
+            latency_s=event.latency_ms / 1000,
+            prompt_hash=event.prompt_hash or "",
+        )
         self.sentence.judge(call, row, effects)
 
     def _agent(self, event: TokenEvent, now_s: float, effects: Effects) -> AgentRow:

@@ -47,7 +47,7 @@ def redact(value: bytes) -> bytes:
         return b'"' + kept + b'"'
 
     sample = value[: 4 * SAMPLE_BYTES]
-    if not sample.lstrip()[:1] in (b"{", b"["):
+    if sample.lstrip()[:1] not in (b"{", b"["):
         return b"(not JSON)"
     cut = sample.rfind(b'"') if sample.count(b'"') % 2 else len(sample)
     return _STRING.sub(mask, sample[:cut])[:SAMPLE_BYTES]

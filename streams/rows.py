@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from msgspec import Struct, msgpack
+from msgspec import Struct, field, msgpack
 
 from alerts.policy import Blast, Standing
 from detectors.judge import JudgeState
@@ -24,7 +24,7 @@ class AgentRow(Struct, array_like=True):
     last_s: float = 0.0
     skew_s: float = 0.0
     overflow: bool = False
-    ledger: Ledger = Ledger()
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 class ShardRow(Struct, array_like=True):
@@ -34,7 +34,7 @@ class ShardRow(Struct, array_like=True):
     now_s: float = 0.0
     active: int = 0
     """Agents seen in the last day, counted once an hour."""
-    blast: Blast = Blast()
+    blast: Blast = field(default_factory=Blast)
 
 
 _encode = msgpack.Encoder().encode
@@ -48,7 +48,7 @@ class Rows:
         self.agents: dict[str, AgentRow] = {}
         self.standings: dict[str, Standing] = {}
         self.judge = JudgeState()
-        self.overflow = AgentRow(overflow=True, ledger=Ledger({}, {}, {}))
+        self.overflow = AgentRow(overflow=True, ledger=Ledger())
         self._agents_touched: set[str] = set()
         self._standings_touched: set[str] = set()
         self._usage: dict[tuple[str, int, int], Usage] = {}
@@ -56,7 +56,7 @@ class Rows:
 
     def open_agent(self, agent: str, team: str, now_s: float) -> AgentRow:
         """Begin the row of an agent that was never seen."""
-        row = self.agents[agent] = AgentRow(team, now_s, now_s, ledger=Ledger({}, {}, {}))
+        row = self.agents[agent] = AgentRow(team, now_s, now_s, ledger=Ledger())
         return row
 
     def book(self, agent: str, row: AgentRow, at_s: float, tokens: int, micro_usd: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from msgspec import Struct, msgpack
+from msgspec import Struct, field, msgpack
 
 from alerts.decision import Decision, Evidence
 from alerts.policy import Blast, Breach, Rules, Standing, decide
@@ -30,7 +30,7 @@ class TeamRow(Struct, array_like=True):
     late: dict[int, dict[str, Usage]] = {}
     hours: dict[int, Usage] = {}
     closed_s: int = 0
-    standing: Standing = Standing()
+    standing: Standing = field(default_factory=Standing)
     memory: TeamMemory | None = None
 
     def merge(self, seen: WindowUsage) -> None:
@@ -99,7 +99,7 @@ class Teams:
         self._touched.add(team)
         row = self.rows.get(team)
         if row is None:
-            row = self.rows[team] = TeamRow({}, {}, {}, 0, Standing())
+            row = self.rows[team] = TeamRow()
         return row
 
     def _close(self, watermark_s: float) -> list[Decision]:
