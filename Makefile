@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 ARGS ?=
 
-.PHONY: help setup demo test lint lint-code lint-deploy format generate lock clean
+.PHONY: help setup demo test lint lint-style lint-types lint-deploy format generate lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -23,12 +23,14 @@ demo: $(STAMP) ## Watch a runaway agent being stopped; ARGS=--headless prints on
 test: $(STAMP) ## Run all tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: lint-code lint-deploy ## Check code, then everything under deploy/
+lint: lint-style lint-types lint-deploy ## Check code, then everything under deploy/
 
-lint-code: $(STAMP) ## ruff, mypy
+lint-style: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+
+lint-types: $(STAMP) ## mypy --strict
+	$(BIN)/mypy --strict
 
 lint-deploy: $(STAMP) ## hadolint, compose, Kubernetes, Prometheus, Grafana; says which tools are missing
 	@BIN=$(BIN) deploy/lint
