@@ -1,199 +1,163 @@
-"""All detectors over one shard's calls, and the one verdict that they come to."""
+"""The judge: one call in, verdicts out. Composes the detectors; pure, and constant time a call."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from math import inf, log
 
-from msgspec import Struct, msgpack
+from msgspec import Struct
 
-from detectors.ceiling import Ceiling, CeilingMemory, Limit, limits_of, over
-from detectors.contract import CALM, Call, Score, TeamMinute
-from detectors.surge import Surge, SurgeMemory
+from detectors.ceiling import Ceiling, RunCeiling
+from detectors.contract import Call, RunTrack, Scene, Score, TeamMinute
+from detectors.memory import AgentMemory, TeamMemory, Trouble
+from detectors.state import JudgeState, family
+from detectors.surge import Surge
 
-RUNS_KEPT = 64
-RUN_IDLE_S = 3600.0
+__all__ = ["Judge", "JudgeParameters", "JudgeState", "TeamMemory", "Verdict"]
+
+SPEAK_AT = 0.3
+_TROUBLE_ENDS_S = 1800.0
+_RUNS_KEPT = 16
+_NONE: tuple["Verdict", ...] = ()
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
-    """What the judge says of a scope: 1.0 justifies a kill, 0.5 suspicion, 0.3 an alert."""
+class JudgeParameters(Struct, frozen=True, kw_only=True):
+    """What a customer may set. `false_kills_per_1000_agent_days` is the budget that moves the bar."""
+
+    false_kills_per_1000_agent_days: float = 1.0
+    agent_ceiling: Ceiling = Ceiling()
+    run_ceiling: RunCeiling = RunCeiling()
+    team_ceiling: Ceiling = Ceiling()
+    surge: Surge | None = Surge()
+
+
+class Verdict(Struct, frozen=True, gc=False):
+    """What the judge says of a scope: 1 justifies a kill, 0.5 a hold, 0.3 an alert."""
 
     scope: str
     detector: str
     value: float
+    alert_only: bool
     reason: str
+    says: dict[str, float]
     window_start_s: float
-    alert_only: bool = False
-    sure: bool = False
-    says: dict[str, float] = {}
     run: str = ""
     seen_usd_per_min: float = 0.0
     usual_usd_per_min: float = 0.0
-
-
-class RunMemory(Struct, array_like=True, gc=False):
-    """One open run of an agent."""
-
-    last_s: float = 0.0
-    calls: int = 0
-    tokens: int = 0
-    micro_usd: int = 0
-    depth: int = 0
-
-
-class AgentMemory(Struct, array_like=True):
-    """What the judge knows of one agent."""
-
-    surge: SurgeMemory
-    ceiling: CeilingMemory
-    runs: dict[str, RunMemory]
-    first_s: float = 0.0
-    last_s: float = 0.0
-    barred_until_s: float = 0.0
-
-
-class TeamMemory(Struct, array_like=True):
-    """What the judge knows of one team."""
-
-    ceiling: CeilingMemory = CeilingMemory()
-
-
-class JudgeParameters(Struct, frozen=True, kw_only=True):
-    """All parameters: one detector each, and the customer's limits."""
-
-    surge: Surge = Surge()
-    limits: tuple[Limit, ...] = ()
-
-
-class JudgeState:
-    """The judge's rows of one shard, and which of them changed."""
-
-    def __init__(self) -> None:
-        self.agents: dict[str, AgentMemory] = {}
-        self.touched: set[tuple[str, str]] = set()
-
-    def evict(self, now_s: float, idle_s: float = 30 * 86_400.0) -> None:
-        """Forget agents that were silent for `idle_s`, and runs that ended."""
-        for name in [n for n, m in self.agents.items() if m.last_s < now_s - idle_s and m.barred_until_s < now_s]:
-            del self.agents[name]
-            self.touched.add(("agents", name))
-
-    def drain(self) -> dict[tuple[str, str], bytes | None]:
-        """Return the rows changed since the last call; None for one that is gone."""
-        rows = {}
-        for table, key in self.touched:
-            memory = self.agents.get(key)
-            rows[table, key] = None if memory is None else msgpack.encode(memory)
-        self.touched.clear()
-        return rows
-
-    def restore(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
-        """Take rows back."""
-        for _, key, value in rows:
-            self.agents[key] = msgpack.decode(value, type=AgentMemory)
+    sure: bool = False
+    """A hard ceiling of the customer's was passed: no floor or further sample is needed."""
 
 
 class Judge:
-    """Pure: state and call in, verdicts out, state moved on."""
+    """Holds parameters only; what is known is in the state."""
 
-    def __init__(self, parameters: JudgeParameters) -> None:
-        self._parameters = parameters
-        self._ceilings: dict[str, Ceiling] = {}
+    def __init__(self, parameters: JudgeParameters | None = None) -> None:
+        self.parameters = parameters or JudgeParameters()
 
     def step(self, state: JudgeState, call: Call) -> Sequence[Verdict]:
-        """Judge one call."""
-        memory = state.agents.get(call.agent)
+        """Judge one call and learn from it; a killed scope neither speaks nor teaches."""
+        name = family(call.agent)
+        memory = state.agents.get(name)
         if memory is None:
-            memory = self._begin(call)
-            state.agents[call.agent] = memory
-        state.touched.add(("agents", call.agent))
+            memory = state.agents[name] = AgentMemory(call.now_s, call.now_s, 0, 0.0, {}, {}, {})
+        state.touched.add(("agents", name))
         memory.last_s = call.now_s
-        run = self._run(state, memory, call)
-        if call.now_s < memory.barred_until_s:
-            return ()
-        ceiling = self._ceiling(f"agent:{call.agent}")
-        memory.ceiling, hard = ceiling.step(memory.ceiling, call)
-        memory.surge, surge = self._parameters.surge.step(memory.surge, call)
-        verdicts = []
-        if (worst := self._judge_run(call, run)).value > 0:
-            verdicts.append(self._verdict(f"run:{call.run}", "ceiling", worst, call, memory, {}))
-        if hard.value >= max(surge.value, 0.3):
-            verdicts.append(self._verdict(f"agent:{call.agent}", "ceiling", hard, call, memory, {"surge": surge.value}))
-        elif surge.value >= 0.3:
-            verdicts.append(self._verdict(f"agent:{call.agent}", "surge", surge, call, memory, {}))
-        return verdicts
+        if _blocked(state, memory, call):
+            return _NONE
+        run = memory.runs.pop(call.run, None) or RunTrack(call.now_s, call.now_s)
+        scene = Scene(
+            call, run, memory.calls, call.now_s - memory.first_s, 0.0,
+            log(call.input_tokens + 1), log(call.output_tokens + 1), 0.0, 0.0,
+        )  # fmt: skip
+        says: dict[str, Score] = {}
+        self._ceilings(memory, scene, says)
+        surge = self.parameters.surge
+        if surge is not None:
+            memory.surge, score = surge.step(memory.surge or surge.begin(), scene)
+            if score.value >= SPEAK_AT:
+                says[surge.name] = score
+        _follow(memory, run, call)
+        return [self._verdict(state, memory, call, says)] if says else _NONE
 
-    def _begin(self, call: Call) -> AgentMemory:
-        surge = self._parameters.surge.begin(call)
-        return AgentMemory(surge, CeilingMemory(), {}, call.now_s, call.now_s)
+    def _ceilings(self, memory: AgentMemory, scene: Scene, says: dict[str, Score]) -> None:
+        limits = self.parameters
+        if limits.agent_ceiling.active:
+            ceiling = limits.agent_ceiling
+            memory.ceiling, score = ceiling.step(memory.ceiling or ceiling.begin(), scene)
+            if score.value:
+                says[ceiling.name] = score
+        if limits.run_ceiling.active:
+            score = limits.run_ceiling.score(scene, 0)
+            if score.value:
+                says[limits.run_ceiling.name] = score
 
-    def _run(self, state: JudgeState, memory: AgentMemory, call: Call) -> RunMemory:
-        run = memory.runs.get(call.run)
-        if run is None:
-            if len(memory.runs) >= RUNS_KEPT:
-                del memory.runs[min(memory.runs, key=lambda r: memory.runs[r].last_s)]
-            run = memory.runs[call.run] = RunMemory()
-        run.last_s = call.now_s
-        run.calls += 1
-        run.tokens += call.input_tokens + call.output_tokens
-        run.micro_usd += call.spend_micro_usd
-        return run
-
-    def _judge_run(self, call: Call, run: RunMemory) -> Score:
-        worst = CALM
-        for limit in self._ceiling(f"run:{call.run}").limits:
-            score = CALM
-            if limit.per == "run":
-                score = over(limit, run.tokens, run.micro_usd / 1e6)
-            if limit.steps is not None and run.calls >= limit.steps:
-                score = Score(1.0, f"{run.calls} calls in one run, the limit is {limit.steps}")
-            if score.value > worst.value:
-                worst = score
-        return worst
-
-    def _ceiling(self, scope: str) -> Ceiling:
-        if not self._parameters.limits:
-            return _NO_LIMITS
-        if len(self._ceilings) > 100_000:
-            self._ceilings.clear()
-        found = self._ceilings.get(scope)
-        if found is None:
-            found = self._ceilings[scope] = Ceiling(limits_of(self._parameters.limits, scope))
-        return found
-
-    def _verdict(
-        self, scope: str, detector: str, score: Score, call: Call, memory: AgentMemory, says: dict[str, float]
-    ) -> Verdict:
-        minute = memory.surge.horizons[0]
+    def _verdict(self, state: JudgeState, memory: AgentMemory, call: Call, says: dict[str, Score]) -> Verdict:
+        detector, score = max(says.items(), key=lambda item: item[1].value)
+        scope = f"agent:{call.agent}"
+        if score.blame in ("run", "tree"):
+            scope = f"run:{state.root_of.get(call.run, call.run)}"
+        trouble = memory.troubles.setdefault(detector, Trouble())
+        if call.now_s - trouble.last_s > _TROUBLE_ENDS_S:
+            trouble.since_s = call.now_s
+        trouble.last_s = call.now_s
         return Verdict(
-            scope=scope,
-            detector=detector,
-            value=score.value,
-            reason=score.reason,
-            window_start_s=minute.start_s,
-            sure=detector == "ceiling",
-            says={detector: round(score.value, 3), **{k: round(v, 3) for k, v in says.items()}},
-            run=call.run,
-            seen_usd_per_min=minute.micro_usd / 1e6,
-            usual_usd_per_min=2.718281828**minute.log_mean / 1e6 if minute.windows else 0.0,
-        )
+            scope, detector, score.value, False, score.reason, {k: round(v.value, 3) for k, v in says.items()},
+            trouble.since_s, call.run, 0.0, memory.usual_usd_per_min, detector in ("ceiling", "run_ceiling"),
+        )  # fmt: skip
 
-    def team_step(self, memory: TeamMemory | None, minute: TeamMinute) -> tuple[TeamMemory, list[Verdict]]:
+    def team_step(self, memory: TeamMemory | None, minute: TeamMinute) -> tuple[TeamMemory, Sequence[Verdict]]:
         """Judge one closed minute of a team."""
-        return memory or TeamMemory(), []
+        memory = memory or TeamMemory()
+        memory.last_s = minute.now_s
+        return memory, _NONE
 
     def killed(self, state: JudgeState, scope: str, now_s: float, until_s: float | None) -> None:
-        """Neither learn from nor judge a scope that was stopped, until it is released or the time is over."""
-        self._bar(state, scope, until_s if until_s is not None else float("inf"))
+        """Note that a scope is killed or held until `until_s`; None means until it is released."""
+        until_s = inf if until_s is None else until_s
+        kind, _, name = scope.partition(":")
+        if kind == "agent":
+            memory = state.agents.setdefault(family(name), AgentMemory(now_s, now_s, 0, 0.0, {}, {}, {}))
+            memory.blocked[name] = until_s
+            state.touched.add(("agents", family(name)))
+        elif kind == "run":
+            state.tree(name, now_s).blocked_until_s = until_s
+            state.touched.add(("trees", name))
+        elif kind == "team":
+            state.teams.setdefault(name, TeamMemory()).blocked_until_s = until_s
+            state.touched.add(("teams", name))
 
     def released(self, state: JudgeState, scope: str, now_s: float, *, planned: bool) -> None:
-        """Judge the scope again."""
-        self._bar(state, scope, 0.0)
-
-    def _bar(self, state: JudgeState, scope: str, until_s: float) -> None:
+        """Note that a scope may work again; `planned` says that what it did was meant, so it teaches."""
         kind, _, name = scope.partition(":")
-        memory: Any = state.agents.get(name) if kind == "agent" else None
-        if memory is not None:
-            memory.barred_until_s = until_s
-            state.touched.add(("agents", name))
+        if kind == "agent" and (memory := state.agents.get(family(name))) is not None:
+            memory.blocked.pop(name, None)
+            state.touched.add(("agents", family(name)))
+        elif kind == "run" and (tree := state.trees.get(name)) is not None:
+            tree.blocked_until_s = 0.0
+            state.touched.add(("trees", name))
+        elif kind == "team" and (team := state.teams.get(name)) is not None:
+            team.blocked_until_s = 0.0
+            state.touched.add(("teams", name))
 
 
-_NO_LIMITS = Ceiling()
+def _blocked(state: JudgeState, memory: AgentMemory, call: Call) -> bool:
+    if memory.blocked:
+        for name in (call.agent, family(call.agent)):
+            if memory.blocked.get(name, 0.0) > call.now_s:
+                return True
+    tree = state.trees.get(state.root_of.get(call.run) or state.root_of.get(call.parent_run, ""))
+    if tree is not None and tree.blocked_until_s > call.now_s:
+        return True
+    team = state.teams.get(call.team) if state.teams else None
+    return team is not None and team.blocked_until_s > call.now_s
+
+
+def _follow(memory: AgentMemory, run: RunTrack, call: Call) -> None:
+    memory.calls += 1
+    run.calls += 1
+    run.last_s = call.now_s
+    run.input_tokens = call.input_tokens
+    run.output_tokens = call.output_tokens
+    run.spend_micro_usd += call.spend_micro_usd
+    if call.run:
+        memory.runs[call.run] = run
+        if len(memory.runs) > _RUNS_KEPT:
+            del memory.runs[next(iter(memory.runs))]

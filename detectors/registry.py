@@ -1,8 +1,23 @@
-"""Every detector by name, for settings, documentation and the contract suite."""
+"""All detectors by name, with their parameters and documentation."""
 
-from typing import Any
+import inspect
 
-from detectors.ceiling import Ceiling
+from msgspec import Struct
+from msgspec.structs import fields
+
+from detectors.ceiling import Ceiling, RunCeiling
 from detectors.surge import Surge
 
-DETECTORS: dict[str, type[Any]] = {Ceiling.name: Ceiling, Surge.name: Surge}
+DETECTORS: dict[str, type[Struct]] = {kind.name: kind for kind in (Ceiling, RunCeiling, Surge)}
+
+
+def describe(name: str) -> str:
+    """Return a detector's documentation as Markdown: what it catches, what fools it, its parameters.
+
+    >>> "breach_sigmas" in describe("surge")
+    True
+    """
+    kind = DETECTORS[name]
+    rows = [f"| `{f.name}` | {f.default!r} |" for f in fields(kind)]
+    table = "\n".join(["| parameter | default |", "| --- | --- |", *rows])
+    return f"## {name}\n\n{inspect.getdoc(kind)}\n\n{table}\n"

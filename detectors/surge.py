@@ -1,90 +1,112 @@
-"""Spend far above the scope's own recent normal, on several horizons."""
+"""Far more spend or calls than this agent has ever shown, on horizons from a minute to hours."""
 
-from dataclasses import dataclass
-from math import log1p, sqrt
-from typing import ClassVar, Literal
+from math import exp, log, sqrt
+from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, Call, Score
+from detectors.contract import CALM, Scene, Score, Watches
+
+HORIZONS_S = (60.0, 600.0, 7200.0)
+_WORDS = ("a minute", "ten minutes", "two hours")
+_SLOT_S = 3600.0
+_FLOOR_MICRO_USD = 10_000.0
+_FLOOR_CALLS = 3.0
 
 
-class Horizon(Struct, array_like=True, gc=False, frozen=True):
-    """One tumbling window, open, and what closed ones were like: logarithms of micro-dollars."""
+class SurgeMemory(Struct, array_like=True, gc=False):
+    """Fading sums by horizon, this hour's peaks, and the spread of the peaks of past active hours.
 
-    start_s: float = 0.0
-    micro_usd: int = 0
-    windows: int = 0
-    log_mean: float = 0.0
-    log_variance: float = 0.0
+    Lists hold calls then micro-dollars, a value for each horizon; peaks and means are logarithms.
+    """
+
+    last_s: float
+    slot: int
+    sums: list[float]
+    peaks: list[float]
+    hours: int
+    means: list[float]
+    variances: list[float]
 
 
-class SurgeMemory(Struct, array_like=True, gc=False, frozen=True):
-    """One horizon each, shortest first."""
+class Surge(Struct, frozen=True):
+    """Catches spend or calls far above the highest that the agent's past hours have shown.
 
-    horizons: tuple[Horizon, ...] = ()
+    Hours are compared by their peaks, as logarithms: a doubling weighs the same for a $20 agent and a $2,000 one,
+    and an agent that is wild by nature earns a wide berth. An hour teaches at most `learn_sigmas` above the mean,
+    so neither a plateau nor a ramp becomes usual soon. Fooled by an agent that keeps to its usual spend while it
+    does nothing useful, and by one whose first honest burst ever is hundreds of times its normal.
 
-
-@dataclass(frozen=True, slots=True)
-class Surge:
-    """Flag spend far above the agent's own recent normal.
-
-    Spend is heavy-tailed, so logarithms are compared: a doubling weighs the same for a $20 agent and for a
-    $2,000 one. Windows without a call teach nothing: a job that was silent for days isn't judged by silence.
-
-    Catches: loops and bursts that multiply what an agent usually spends in a minute, ten minutes, an hour.
-    Fooled by: a rise slow enough to be learned; the first day of an agent.
+    `breach_sigmas`: deviations above the mean peak that justify a kill, at the least `breach_ratio` times it.
+    `hours_min`: active hours before it speaks. `sd_min`: the least spread believed, in logarithms.
+    `memory_hours`: how many active hours the memory spans. `prior_sd` and `prior_hours`: the spread assumed of an
+    agent before its own is known, and how many hours that assumption is worth.
     """
 
     name: ClassVar[str] = "surge"
-    watches: ClassVar[Literal["agent"]] = "agent"
+    watches: ClassVar[Watches] = "agent"
     memory_type: ClassVar[type[Struct]] = SurgeMemory
 
-    horizons_s: tuple[float, ...] = (60.0, 600.0, 3600.0)
-    warmup_windows: int = 30
-    half_life_windows: float = 60.0
-    breach_sigmas: float = 7.0
+    breach_sigmas: float = 8.0
+    breach_ratio: float = 10.0
     learn_sigmas: float = 2.0
-    log_sd_min: float = 0.35  # An idle agent must not make pennies look wild.
+    hours_min: int = 5
+    memory_hours: int = 240
+    sd_min: float = 0.3
+    prior_sd: float = 0.8
+    prior_hours: float = 6.0
 
-    def begin(self, call: Call) -> SurgeMemory:
-        """Start with windows that open at the first call."""
-        return SurgeMemory(tuple(Horizon(call.now_s - call.now_s % width) for width in self.horizons_s))
+    def begin(self) -> SurgeMemory:
+        """Return a memory that has seen no hour."""
+        return SurgeMemory(0.0, 0, [0.0] * 6, [0.0] * 6, 0, [0.0] * 6, [0.0] * 6)
 
-    def step(self, memory: SurgeMemory, call: Call) -> tuple[SurgeMemory, Score]:
-        """Score the open windows with this call in them; a window is learned, clipped, when it closes."""
-        worst, after = CALM, []
-        for width, horizon in zip(self.horizons_s, memory.horizons, strict=True):
-            start = call.now_s - call.now_s % width
-            held = self._close(horizon, start) if start > horizon.start_s else horizon
-            spend = held.micro_usd + call.list_micro_usd
-            after.append(Horizon(held.start_s, spend, held.windows, held.log_mean, held.log_variance))
-            score = self._judge(held, spend, width)
-            if score.value > worst.value:
-                worst = score
-        return SurgeMemory(tuple(after)), worst
+    def step(self, memory: SurgeMemory, scene: Scene) -> tuple[SurgeMemory, Score]:
+        """Judge the fading sums, this call included, against the peaks of past hours."""
+        call = scene.call
+        slot = int(call.now_s // _SLOT_S)
+        if slot != memory.slot:
+            if memory.slot:
+                self._learn(memory)
+            memory.slot = slot
+        passed_s = call.now_s - memory.last_s
+        memory.last_s = call.now_s
+        sums, peaks = memory.sums, memory.peaks
+        surprise, worst = 0.0, -1
+        judged = memory.hours >= self.hours_min
+        for i, horizon_s in enumerate(HORIZONS_S):
+            fade = exp(-passed_s / horizon_s)
+            sums[i] = calls = sums[i] * fade + 1.0
+            sums[i + 3] = usd = sums[i + 3] * fade + call.list_micro_usd
+            for j, value, floor in ((i, calls, _FLOOR_CALLS), (i + 3, usd, _FLOOR_MICRO_USD)):
+                level = log(value + floor)
+                if level > peaks[j]:
+                    peaks[j] = level
+                    if judged and (excess := self._excess(memory, j, level - scene.common_log)) > surprise:
+                        surprise, worst = excess, j
+        return memory, CALM if surprise < 0.3 else self._say(memory, surprise, worst)
 
-    def _judge(self, usual: Horizon, micro_usd: int, width: float) -> Score:
-        if usual.windows < self.warmup_windows:
-            return CALM
-        log_sd = max(self.log_sd_min, sqrt(usual.log_variance))
-        sigmas = (log1p(micro_usd) - usual.log_mean) / log_sd
-        if sigmas < 0.3 * self.breach_sigmas:
-            return CALM
-        seen, normal = micro_usd / 1e6, 2.718281828**usual.log_mean / 1e6
-        return Score(sigmas / self.breach_sigmas, f"${seen:,.2f} in {width / 60:.0f} min, usual is ${normal:,.4f}")
+    def _excess(self, memory: SurgeMemory, j: int, level: float) -> float:
+        above = level - memory.means[j]
+        sd = self._sd(memory, j)
+        return above / max(self.breach_sigmas * sd, log(self.breach_ratio))
 
-    def _close(self, horizon: Horizon, start_s: float) -> Horizon:
-        if horizon.micro_usd == 0:
-            return Horizon(start_s, 0, horizon.windows, horizon.log_mean, horizon.log_variance)
-        value = log1p(horizon.micro_usd)
-        # Learn a clipped value: a runaway must not teach us that it is normal.
-        if horizon.windows >= self.warmup_windows:
-            reach = self.learn_sigmas * max(self.log_sd_min, sqrt(horizon.log_variance))
-            value = min(horizon.log_mean + reach, max(horizon.log_mean - reach, value))
-        windows = horizon.windows + 1
-        rate = max(1.0 / windows, 1.0 - 0.5 ** (1.0 / self.half_life_windows))
-        delta = value - horizon.log_mean
-        mean = horizon.log_mean + rate * delta
-        variance = (1.0 - rate) * (horizon.log_variance + rate * delta * delta)
-        return Horizon(start_s, 0, windows, mean, variance)
+    def _sd(self, memory: SurgeMemory, j: int) -> float:
+        hours = memory.hours
+        pooled = (self.prior_hours * self.prior_sd**2 + hours * memory.variances[j]) / (self.prior_hours + hours)
+        return max(self.sd_min, sqrt(pooled * (1 + 1 / max(1, hours))))
+
+    def _learn(self, memory: SurgeMemory) -> None:
+        memory.hours = hours = min(memory.hours + 1, self.memory_hours)
+        for j, peak in enumerate(memory.peaks):
+            clipped = peak if hours == 1 else min(peak, memory.means[j] + self.learn_sigmas * self._sd(memory, j))
+            step = clipped - memory.means[j]
+            memory.means[j] += step / hours
+            memory.variances[j] += (step * step * (1 - 1 / hours) - memory.variances[j]) / hours
+            memory.peaks[j] = 0.0
+
+    def _say(self, memory: SurgeMemory, surprise: float, j: int) -> Score:
+        times = exp(max(memory.peaks[j], 0.0) - memory.means[j])
+        value = memory.sums[j]
+        seen = f"{value:,.0f} calls" if j < 3 else f"${value / 1e6:,.2f}"
+        reason = f"{seen} in {_WORDS[j % 3]}, {times:,.1f} times the usual peak of its past {memory.hours} active hours"
+        return Score(surprise, reason)
