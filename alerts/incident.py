@@ -15,6 +15,9 @@ STATE_OF = {
     Action.KILL: "killed",
 }
 
+CHAT = "chat"
+"""The sink that people read first; a storm is what it has not been told yet."""
+
 Kind = Literal["single", "group", "digest"]
 
 

@@ -111,8 +111,7 @@ def intending(incident: Incident, sink: str, now_s: float) -> Incident:
 
 def not_sent(incident: Incident, sink: str) -> Incident:
     """Note that the first message surely did not arrive."""
-    delivery = incident.deliveries.get(sink, NEVER)
-    return _delivered(incident, sink, replace(delivery, intent_s=0.0))
+    return replace(incident, deliveries={name: at for name, at in incident.deliveries.items() if name != sink})
 
 
 def told(incident: Incident, sink: str, said: Incident, place: tuple[str, str], now_s: float) -> Incident:
@@ -143,11 +142,6 @@ def given_up(incident: Incident, sink: str, said: Incident, why: str, now_s: flo
     before = incident.deliveries.get(sink, NEVER)
     refused = replace(before, revision=said.revision, at_s=now_s, intent_s=0.0, nudges=said.nudges, given_up=why)
     return _delivered(incident, sink, refused)
-
-
-def lost(incident: Incident, sink: str) -> Incident:
-    """Note that the message is gone from where it was, so that a new one is posted."""
-    return _delivered(incident, sink, NEVER)
 
 
 def _delivered(incident: Incident, sink: str, delivery: Delivery) -> Incident:

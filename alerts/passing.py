@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from alerts.grouping import adopted, covers, gather, is_free, is_storm, kind_of, summed, team_event
-from alerts.incident import LADDER, Incident
+from alerts.incident import CHAT, LADDER, Incident
 from alerts.incidents import Book
 from alerts.lifecycle import aged, resolved, seen
 
@@ -46,11 +46,11 @@ def _gather(book: Book, now_s: float) -> set[str]:
     """Make or widen the storm's digest and the teams' events."""
     rules, changed = book.rules.grouping, set[str]()
     free = [incident for incident in book.incidents.values() if is_free(incident)]
-    untold = [incident for incident in free if not incident.deliveries]
+    untold = [incident for incident in free if CHAT not in incident.deliveries]
     digest = _taking(book, "digest", "global:storm", now_s)
     if untold and (digest or is_storm(untold, rules)):
         changed |= _into(book, digest, "digest", untold, now_s)
-        free = [incident for incident in free if incident.deliveries]
+        free = [incident for incident in free if CHAT in incident.deliveries]
     lonely = []
     for incident in free:
         group = _taking(book, "group", f"team:{incident.evidence.team}", now_s)
