@@ -1,0 +1,184 @@
+"""The topics: what each must be like, and their creation. Nothing else of ours creates a topic."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
+from msgspec import Struct, structs
+
+HOUR_MS = 3_600_000
+REPLICATION = 3
+
+
+class TopicSpec(Struct, frozen=True):
+    """What a topic must be like."""
+
+    name: str
+    partitions: int = 1
+    compacted: bool = False
+    append_time: bool = True
+    """Records carry the broker's clock, else the producer's."""
+    retention_h: int = 168
+    """Of a topic that isn't compacted."""
+    like: str = ""
+    """Name of a topic whose number of partitions this one must have."""
+    given: bool = False
+    """Others own it: any number of partitions will do."""
+
+    def configs(self, replication: int) -> dict[str, str]:
+        """Return the broker's settings for it."""
+        common = {
+            "cleanup.policy": "compact" if self.compacted else "delete",
+            "message.timestamp.type": "LogAppendTime" if self.append_time else "CreateTime",
+            "min.insync.replicas": "2" if replication >= REPLICATION else "1",
+        }
+        if self.compacted:
+            return {**common, "segment.ms": str(HOUR_MS), "min.cleanable.dirty.ratio": "0.1"}
+        return {**common, "retention.ms": str(self.retention_h * HOUR_MS)}
+
+
+class Report(Struct):
+    """What was done, and what isn't as it should be."""
+
+    created: list[str] = []
+    partitions: dict[str, int] = {}
+    """Of every topic that exists now."""
+    findings: list[str] = []
+    """Sentences for a person."""
+
+
+def topic_specs(
+    named: Mapping[str, str],
+    events: Sequence[str],
+    state: Sequence[str],
+    *,
+    partitions: int,
+    append_time: bool = True,
+    retention_h: int = 168,
+) -> list[TopicSpec]:
+    """Return the specs of all topics.
+
+    `named` gives the full name for each of decisions, kills, acks, alerts, incidents, quarantine, teams, limits, audit.
+    `state` are the changelogs of the events topics, in their order: each has as many partitions as its topic.
+    """
+    return [
+        *(TopicSpec(name, partitions, append_time=append_time, retention_h=retention_h, given=True) for name in events),
+        *(TopicSpec(log, partitions, compacted=True, like=name) for log, name in zip(state, events, strict=True)),
+        *(TopicSpec(named[what], retention_h=retention_h) for what in ("decisions", "acks", "alerts")),
+        *(TopicSpec(named[what], compacted=True) for what in ("kills", "incidents", "limits")),
+        TopicSpec(named["teams"], partitions, retention_h=retention_h, like=events[0]),
+        TopicSpec(named["quarantine"], partitions, retention_h=retention_h, given=True),
+        TopicSpec(named["audit"], retention_h=max(retention_h, 24 * 365)),
+    ]
+
+
+async def ensure_topics(
+    client: Mapping[str, Any], specs: Iterable[TopicSpec], *, replication: int | None = None, create: bool = True
+) -> Report:
+    """Create what is missing (if `create`) and compare what is there; a difference is a finding, never an error.
+
+    `client` are the arguments of any aiokafka client. `replication` defaults to 3, or as many as there are brokers.
+    Raises KafkaError when the cluster can't be reached or refuses.
+    """
+    admin = AIOKafkaAdminClient(**client)
+    await admin.start()
+    try:
+        report = Report(partitions=await _partitions(admin))
+        copies = replication or min(REPLICATION, len((await admin.describe_cluster())["brokers"]))
+        specs = [_as_wide(spec, specs, report) for specs in [list(specs)] for spec in specs]
+        missing = [spec for spec in specs if spec.name not in report.partitions]
+        there = [spec for spec in specs if spec.name in report.partitions]
+        report.findings += await _differences(admin, there, copies, report)
+        if create:
+            await _create(admin, client, missing, copies, report)
+        else:
+            report.findings += [f"topic {spec.name} does not exist" for spec in missing]
+        return report
+    finally:
+        await admin.close()
+
+
+def _as_wide(spec: TopicSpec, specs: Sequence[TopicSpec], report: Report) -> TopicSpec:
+    if not spec.like:
+        return spec
+    wanted = {other.name: other.partitions for other in specs}
+    return structs.replace(spec, partitions=report.partitions.get(spec.like, wanted.get(spec.like, spec.partitions)))
+
+
+async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    names = await admin.list_topics()
+    if not names:
+        return {}
+    return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(list(names))}
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, client: Mapping[str, Any], specs: list[TopicSpec], copies: int, report: Report
+) -> None:
+    if not specs:
+        return
+    new = [NewTopic(spec.name, spec.partitions, copies, topic_configs=spec.configs(copies)) for spec in specs]
+    try:
+        response = await admin.create_topics(new)
+    except IncompatibleBrokerVersion:
+        await _create_by_asking(client, specs, report)
+        return
+    for name, code, *message in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise error(f"cannot create topic {name}: {message[0] if message else ''}")
+        if not code:
+            report.created.append(name)
+    await _wait_for(admin, specs, report)
+
+
+async def _wait_for(admin: AIOKafkaAdminClient, specs: list[TopicSpec], report: Report) -> None:
+    """Creation returns before every broker knows the topic."""
+    missing = {spec.name for spec in specs}
+    for _ in range(100):
+        report.partitions = await _partitions(admin)
+        if missing <= report.partitions.keys():
+            return
+        await asyncio.sleep(0.1)
+    raise KafkaError(f"topics were created and are not there: {', '.join(sorted(missing - report.partitions.keys()))}")
+
+
+async def _create_by_asking(client: Mapping[str, Any], specs: list[TopicSpec], report: Report) -> None:
+    """The embedded broker creates a topic when it is asked about, with its own number of partitions."""
+    producer = AIOKafkaProducer(**client)
+    await producer.start()
+    try:
+        for spec in specs:
+            report.partitions[spec.name] = len(await producer.partitions_for(spec.name))
+            report.created.append(spec.name)
+    finally:
+        await producer.stop()
+
+
+async def _differences(admin: AIOKafkaAdminClient, specs: list[TopicSpec], copies: int, report: Report) -> list[str]:
+    findings = [
+        f"topic {spec.name} has {report.partitions[spec.name]} partitions, and must have {spec.partitions}"
+        for spec in specs
+        if not spec.given and report.partitions[spec.name] != spec.partitions
+    ]
+    for spec in specs:
+        found = await _configs(admin, spec.name)
+        for key in ("cleanup.policy", "message.timestamp.type"):
+            wanted = spec.configs(copies)[key]
+            if key in found and found[key] != wanted:
+                findings.append(f"topic {spec.name} has {key}={found[key]}, and should have {wanted}")
+    return findings
+
+
+async def _configs(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
+    try:
+        responses = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    except (IncompatibleBrokerVersion, KafkaError):
+        return {}
+    return {
+        entry[0]: entry[1] for response in responses for _, _, _, _, entries in response.resources for entry in entries
+    }
