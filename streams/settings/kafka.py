@@ -55,7 +55,7 @@ class Security(Section):
 class Kafka(Section):
     """The cluster; `bootstrap` lists host:port, separated by commas or as a YAML list."""
 
-    bootstrap: Annotated[tuple[Address, ...], Field(min_length=1)] = ("127.0.0.1:9092",)
+    bootstrap: tuple[Address, ...] = ("127.0.0.1:9092",)
     security: Security = Security()
     request_timeout_ms: Annotated[int, Field(ge=1_000, le=300_000)] = 15_000
     session_timeout_ms: Annotated[int, Field(ge=6_000, le=60_000)] = 12_000
@@ -64,7 +64,10 @@ class Kafka(Section):
     @field_validator("bootstrap", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not parts:
+            raise ValueError("name at least one broker, host:port")
+        return parts
 
     def client_kwargs(self) -> dict[str, Any]:
         """Return the arguments that every aiokafka client shares; reads the certificate files."""

@@ -1,13 +1,15 @@
 """From a file to settings, or to a list of what is wrong with it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from streams.settings.detectors import mistakes
 from streams.settings.document import Document, DocumentError, parse
+from streams.settings.document import Path as Place
 from streams.settings.problems import Problem, SettingsError, dotted, from_pydantic
 from streams.settings.root import Settings
 from streams.settings.secrets import Expansion, expand
@@ -38,15 +40,19 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None, *, with_sec
 
 
 def _validated(values: dict[str, Any], file: str, document: Document, found: Expansion, base: Path) -> Settings:
-    problems = [
-        Problem(file, document.line_of(where), dotted(where), "", mend) for where, mend in found.missing.items()
-    ]
+    problems = _located(found.missing.items(), file, document)
     settings = None
     try:
         settings = Settings.model_validate(values, context={BASE_FOLDER: base})
     except ValidationError as error:
         already = {problem.field for problem in problems}
         problems += [p for p in from_pydantic(error, file, document, found.hidden) if p.field not in already]
+    if settings is not None:
+        problems += _located(mistakes(settings.detectors), file, document)
     if problems or settings is None:
         raise SettingsError(sorted(problems, key=lambda problem: problem.line))
     return settings
+
+
+def _located(mends: Iterable[tuple[Place, str]], file: str, document: Document) -> list[Problem]:
+    return [Problem(file, document.line_of(path), dotted(path), "", mend) for path, mend in mends]

@@ -1,5 +1,6 @@
 """Who is told, who may act, and with which keys commands are signed."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
@@ -13,15 +14,23 @@ class Keys(Section):
     """Key files of the signed commands, as `brakeline keys` writes them."""
 
     dir: FilePath | None = None
-    """Folder with `detector.key`, `approver.key` and `trusted.json`."""
+    """Folder with `detector.key`, `commander.key`, `approver.key` and `trust.json`; a file below overrides its own."""
     detector_file: FilePath | None = None
-    """Private key that may kill; overrides the one in `dir`."""
+    """Private key that may kill."""
+    commander_file: FilePath | None = None
+    """Private key that signs heartbeats."""
     approver_file: FilePath | None = None
     """Private key that may release."""
-    trusted_file: FilePath | None = None
-    """Public keys and their roles."""
+    trust_file: FilePath | None = None
+    """Public keys and their roles, the same file that the gateways have."""
     env: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "production"
     """Signed into each command: a kill of one environment is void in another."""
+
+    def file_of(self, role: Literal["detector", "commander", "approver", "trust"]) -> Path | None:
+        """Return where a role's key (or the trust file) is to be found; None if the settings don't say."""
+        given: Path | None = getattr(self, f"{role}_file")
+        name = "trust.json" if role == "trust" else f"{role}.key"
+        return given or (self.dir / name if self.dir else None)
 
 
 class Slack(Section):

@@ -13,19 +13,22 @@ Mode = Literal["shadow", "armed"]
 class Floors(Section):
     """What a scope must reach before anything stronger than a warning: dollars or tokens, and enough calls."""
 
-    min_usd_per_min: NotNegative = 0.05
-    min_tokens_per_min: NotNegative = 10_000
-    min_calls: Annotated[int, Field(ge=0)] = 4
+    min_usd_per_min: NotNegative = 0.01
+    min_tokens_per_min: NotNegative = 2_000
+    min_calls: Annotated[int, Field(ge=0)] = 2
 
 
 class BlastRadius(Section):
-    """The most that is killed within `window_s` without a person; beyond it, hold and page."""
+    """The most that is killed within `window_s` without a person; beyond it, hold and page.
+
+    The larger of `max_agents_percent` of the agents seen lately and `max_agents` counts.
+    """
 
     max_agents_percent: Percent = 10.0
-    max_agents: Count = 20
-    max_usd: Positive = 1_000_000.0
-    """Usual spend of the killed agents that may be stopped, in dollars an hour."""
-    window_s: Positive = 600.0
+    max_agents: Count = 5
+    max_usd: Positive | None = None
+    """Spend stopped, in dollars by the agents' rate at the time over `window_s`; unlimited if unset."""
+    window_s: Positive = 3_600.0
 
 
 class FloorsOverride(Section):
@@ -68,11 +71,15 @@ class Policy(Section):
     false_kills_per_1000_agent_days: Positive = 1.0
     """The budget: how many wrong kills you accept."""
     floors: Floors = Floors()
-    consecutive_breaches: Count = 2
-    cooldown_s: NotNegative = 300.0
+    consecutive_breaches: Count = 1
+    cooldown_s: NotNegative = 900.0
     """After a release, how long the scope is only warned about."""
     kill_duration_s: Positive = 3_600.0
     """A kill of a detector ends by itself after this."""
+    suspicious: Literal["warn", "throttle", "hold"] = "warn"
+    """What is done when a score is high, yet below the bar for a kill."""
+    quiet_s: Positive = 1_800.0
+    """An incident with no breach for this long is over; the next one is a new incident."""
     blast_radius: BlastRadius = BlastRadius()
     overrides: tuple[Override, ...] = ()
 

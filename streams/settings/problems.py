@@ -74,13 +74,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def _in_file(loc: tuple[int | str, ...], document: Document) -> Path:
     """Drop what pydantic adds to a path for unions ("int", "constrained-str")."""
     path = tuple(loc)
-    while len(path) > 1 and path not in document.lines and path[:-1] in document.lines and not _is_field(path):
-        path = path[:-1]
+    if path not in document.lines and path[:-1] in document.lines and isinstance(path[-1], str):
+        return path if path[-1] in _known_names(path[:-1]) else path[:-1]
     return path
-
-
-def _is_field(path: Path) -> bool:
-    return isinstance(path[-1], str) and path[-1] in _known_names(path[:-1])
 
 
 def _shown(detail: ErrorDetails) -> str:

@@ -12,7 +12,14 @@ BASE_FOLDER = "base_folder"
 class Section(BaseModel):
     """A frozen group of settings that refuses keys it doesn't know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        # Default sections too must learn the folder that their paths start from.
+        validate_default=True,
+        revalidate_instances="always",
+    )
 
 
 def _from_base(path: Path, info: ValidationInfo) -> Path:

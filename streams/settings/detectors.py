@@ -1,0 +1,52 @@
+"""The detectors that the settings ask for: their names and parameters against the registry."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import fields
+
+from detectors.registry import DETECTORS
+from streams.settings.document import Path
+from streams.settings.problems import nearest
+from streams.settings.root import Parameters
+
+ENABLED = "enabled"
+
+
+def build(overrides: Mapping[str, Parameters]) -> dict[str, Struct]:
+    """Return every detector that isn't switched off, with its parameters; `overrides` have passed `mistakes`."""
+    return {
+        name: _made(kind, overrides.get(name, {}))
+        for name, kind in DETECTORS.items()
+        if overrides.get(name, {}).get(ENABLED, True)
+    }
+
+
+def mistakes(overrides: Mapping[str, Parameters]) -> Iterator[tuple[Path, str]]:
+    """Yield where an unknown detector, an unknown parameter or an unusable value stands, and the mend."""
+    for name, given in overrides.items():
+        kind = DETECTORS.get(name)
+        if kind is None:
+            yield ("detectors", name), f"no such detector; {nearest(name, DETECTORS)}"
+            continue
+        types = {field.name: field.type for field in fields(kind)}
+        for parameter, value in given.items():
+            path = ("detectors", name, parameter)
+            wanted: Any = bool if parameter == ENABLED else types.get(parameter)
+            if wanted is None:
+                yield path, f"no such parameter; {nearest(parameter, [*types, ENABLED])}"
+            else:
+                yield from _unusable(path, value, wanted)
+
+
+def _unusable(path: Path, value: Any, wanted: Any) -> Iterator[tuple[Path, str]]:
+    try:
+        msgspec.convert(value, wanted)
+    except msgspec.ValidationError as error:
+        yield path, f"{value!r}: {str(error).lower()}"
+
+
+def _made(kind: type[Struct], given: Parameters) -> Struct:
+    return msgspec.convert({name: value for name, value in given.items() if name != ENABLED}, kind)
