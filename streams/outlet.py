@@ -26,8 +26,9 @@ class UndeliveredError(Exception):
 class Outlet:
     """Writes with `enable_idempotence` and `acks=all`; `send` returns when all of its records are acknowledged."""
 
-    def __init__(self, bootstrap: str, client: Mapping[str, Any] | None = None, delivery_s: float = DELIVERY_S) -> None:
-        self._options = {"bootstrap_servers": bootstrap, **(client or {})}
+    def __init__(self, client: Mapping[str, Any], delivery_s: float = DELIVERY_S) -> None:
+        """`client` are the arguments that every aiokafka client shares."""
+        self._options = dict(client)
         self._delivery_s = delivery_s
         self._producer: AIOKafkaProducer | None = None
 
@@ -56,14 +57,17 @@ class Outlet:
 
         Raises UndeliveredError when one isn't acknowledged within the delivery deadline.
         """
+        await self.send_placed(messages)
+
+    async def send_placed(self, messages: Iterable[Message]) -> list[int]:
+        """Write as `send` does and return the records' offsets."""
         producer = self._producer
         if producer is None:
             raise UndeliveredError("the producer isn't started")
         try:
             async with asyncio.timeout(self._delivery_s):
                 acks = [await producer.send(m.topic, m.value, m.key, partition=m.partition) for m in messages]
-                for ack in acks:
-                    await ack
+                return [(await ack).offset for ack in acks]
         except TimeoutError:
             raise UndeliveredError(f"no acknowledgement within {self._delivery_s:.0f} s") from None
 

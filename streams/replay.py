@@ -111,7 +111,7 @@ class Replay:
             self.counts.add(effects.counts)
             decisions += effects.decisions
             if self.teams is not None:
-                decisions += self.teams.feed(shard, effects)
+                decisions += self.teams.feed(str(shard), effects)
         return sorted(decisions, key=lambda d: d.at_s)
 
     def _split(self, batch: RecordBatch) -> Iterator[tuple[int, RecordBatch]]:

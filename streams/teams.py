@@ -18,7 +18,7 @@ class TeamRecord(Struct, frozen=True, array_like=True):
     """One record of the internal teams topic, keyed by team; a team of "" only carries a shard's watermark."""
 
     team: str
-    shard: int
+    shard: str
     watermark_s: float
     usage: list[WindowUsage] = []
 
@@ -68,14 +68,14 @@ class Teams:
 
     def __init__(self, rules: Rules, judge: Judge, shards: int, lateness_s: float) -> None:
         self.rows: dict[str, TeamRow] = {}
-        self.watermarks: dict[int, float] = {}
+        self.watermarks: dict[str, float] = {}
         self._rules = rules
         self._judge = judge
         self._shards = shards
         self._lateness_s = lateness_s
         self._touched: set[str] = set()
 
-    def feed(self, shard: int, effects: Effects) -> list[Decision]:
+    def feed(self, shard: str, effects: Effects) -> list[Decision]:
         """Take the counters of one shard's batch in; used where no topic lies between."""
         records = [TeamRecord(team, shard, effects.watermark_s, usage) for team, usage in effects.teams.items()]
         return self.merge([*records, TeamRecord("", shard, effects.watermark_s)])
@@ -132,7 +132,7 @@ class Teams:
         """Take the rows back that `drain` gave out."""
         for key, value in rows:
             if key == b"w:":
-                self.watermarks = msgpack.decode(value, type=dict[int, float])
+                self.watermarks = msgpack.decode(value, type=dict[str, float])
             else:
                 self.rows[key[2:].decode()] = msgpack.decode(value, type=TeamRow)
 

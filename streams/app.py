@@ -1,0 +1,274 @@
+"""The service: one worker with its shards, its teams and, where it owns the decisions, the control plane."""
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import web
+
+from alerts.commands import Orders
+from alerts.gateway.wire import Command, State
+from alerts.sink import LogSink
+from alerts.slack import Slack
+from streams.assembly import engine_of, judge_of, keys_of, rules_of
+from streams.commander import Commander, View
+from streams.commander import Wiring as Wires
+from streams.control import ACTIONS, Control
+from streams.metrics import Metrics
+from streams.notifier import Notifier, Route
+from streams.notifier import Wiring as Links
+from streams.outlet import Message, Outlet
+from streams.settings import Settings
+from streams.shards import Shards
+from streams.state import StateRows, changelog_of
+from streams.teams import Teams
+from streams.teamwork import Teamwork
+from streams.topics import ensure_topics, topic_specs
+from streams.transport import TopicPartition
+from streams.web import make_web
+from streams.worker import WorkerError, make_app, on_batches, run
+
+LATENESS_S = 300.0
+NAMES = ("decisions", "kills", "acks", "alerts", "incidents", "quarantine", "teams", "limits", "audit")
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """All parts of one worker, wired. `clock` returns Unix seconds."""
+
+    def __init__(self, settings: Settings, partitions: dict[str, int], clock: Callable[[], float] = time.time) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.clock = clock
+        self.stopping = asyncio.Event()
+        self.named = {what: settings.topics.named(what) for what in NAMES}
+        self.client = settings.kafka.client_kwargs()
+        self.keys, self.trust = keys_of(settings)
+        self.outlet = Outlet(self.client)
+        self.control: Control | None = None
+        self._wire_app(partitions)
+
+    def _wire_app(self, partitions: dict[str, int]) -> None:
+        settings, events = self.settings, self.settings.topics.event_topics
+        security = {k: v for k, v in self.client.items() if k.startswith(("sasl", "ssl", "security"))}
+        instance = settings.service.instance_id
+        self.app = make_app(
+            settings.service.app_id,
+            ",".join(settings.kafka.bootstrap),
+            instance=instance,
+            security=security,
+            session_s=settings.kafka.session_timeout_ms / 1000,
+            on_restored=self._on_restored,
+            on_revoked=self._on_revoked,
+        )
+        producer = {**security, "bootstrap_servers": list(settings.kafka.bootstrap)}
+        rows = {
+            topic: StateRows(self.app, partitions[topic], producer, name=state_name(i))
+            for i, topic in enumerate(events)
+        }
+        self.rows = list(rows.values())
+        width = partitions[self.named["teams"]]
+        self.shards = Shards(
+            lambda: engine_of(settings), rows, self.outlet, self.metrics, self.client, self.named, width
+        )
+        shards = sum(partitions[topic] for topic in events)
+        rules, judge = rules_of(settings), judge_of(settings)
+        self.teamwork = Teamwork(
+            lambda: Teams(rules, judge, shards, LATENESS_S), rows[events[0]], self.outlet, self.named
+        )
+        for topic in events:
+            on_batches(self.app, topic, self.shards.take)
+        on_batches(self.app, self.named["teams"], self.teamwork.take)
+        on_batches(self.app, self.named["decisions"], self._command)
+
+    async def _command(self, batch: Any) -> None:
+        control = self.control or await self._take_control()
+        await control.take(batch)
+
+    async def _on_restored(self, tps: frozenset[TopicPartition]) -> None:
+        for topic, partition in sorted(tps):
+            if topic == self.named["decisions"]:
+                await self._take_control()
+            elif topic == self.named["teams"]:
+                self.teamwork.restore(partition)
+            else:
+                await self.shards.restore(topic, partition)
+
+    async def _on_revoked(self, tps: frozenset[TopicPartition]) -> None:
+        for topic, partition in tps:
+            if topic == self.named["decisions"]:
+                await self._drop_control()
+            elif topic == self.named["teams"]:
+                self.teamwork.drop(partition)
+            else:
+                self.shards.drop(topic, partition)
+
+    def orders(self) -> Orders:
+        """Return an empty view of the kill topic, to be filled by reading it."""
+        settings = self.settings
+        writer = settings.service.instance_id or socket.gethostname()
+        return Orders(settings.keys.env, writer, self.keys)
+
+    async def _take_control(self) -> Control:
+        if self.control is None:
+            wires = Wires(self.client, self.named["kills"], self.named["acks"])
+            commander = Commander(wires, self.trust, self.orders(), self.outlet, self.clock, self._covered)
+            notifier = Notifier(self._put, self._routes(), now_s=self.clock, wiring=self._links())
+            control = Control(commander, notifier, self.metrics, self.clock)
+            await control.start(self.client, self.named["incidents"])
+            self.control = control
+            log.info("This worker commands: epoch %d", commander.orders.epoch)
+        return self.control
+
+    async def _drop_control(self) -> None:
+        if self.control is not None:
+            control, self.control = self.control, None
+            await control.stop()
+
+    def _covered(self, command: Command, text: str) -> None:
+        if self.control is not None:
+            self.control.covered(command, text)
+
+    async def _put(self, topic: str, key: str, value: bytes | None) -> None:
+        await self.outlet.send([Message(topic, key.encode(), value)])
+
+    def _routes(self) -> list[Route]:
+        slack = self.settings.slack
+        if slack.token is None or slack.channel is None:
+            return [Route(LogSink())]
+        token = slack.token.get_secret_value()
+        return [Route(Slack(token, slack.channel, base_url=str(slack.base_url)), pace_s=1.0)]
+
+    def _links(self) -> Links:
+        return Links(
+            incidents_topic=self.named["incidents"],
+            alerts_topic=self.named["alerts"],
+            runbook_url=str(self.settings.runbook_url or ""),
+            dashboard_url=str(self.settings.dashboard_url or ""),
+        )
+
+    # What runs beside the worker
+
+    async def watch_kills(self) -> None:
+        """Tell the engines what is in force, whoever ordered it."""
+        view = View(Wires(self.client, self.named["kills"], self.named["acks"]), self.trust, self.orders())
+        view.on_command = self._in_force
+        await view.start()
+        try:
+            while True:
+                await view.poll(1000)
+        finally:
+            await view.stop()
+
+    def _in_force(self, command: Command) -> None:
+        until_s = None if command.ends_s == float("inf") else command.ends_s
+        planned = command.state is State.RELEASED and bool(command.evidence.get("planned"))
+        for engine in self.shards.engines.values():
+            engine.sentence.control(
+                command.scope, ACTIONS[str(command.state)], command.issued_at, until_s, planned=planned
+            )
+
+    async def keep_time(self) -> None:
+        """Let silent shards' clocks go on."""
+        while True:
+            await asyncio.sleep(10.0)
+            await self.shards.beat(self.clock(), LATENESS_S)
+
+    def refresh(self) -> None:
+        """Bring the gauges up to date."""
+        now_s = self.clock()
+        for (topic, partition), progress in self.app.progress().items():
+            self.metrics.lag.labels(f"{topic}/{partition}").set(progress.lag)
+        for (topic, partition), engine in self.shards.engines.items():
+            delay_s = now_s - engine.rows.shard.now_s if engine.rows.shard.now_s else 0.0
+            self.metrics.watermark_delay.labels(f"{topic}/{partition}").set(max(0.0, delay_s))
+        if self.control is not None:
+            stale = len(self.control.commander.coverage.stale(now_s))
+            self.metrics.gateways.labels("live").set(len(self.control.commander.coverage.live(now_s)) - stale)
+            self.metrics.gateways.labels("stale").set(stale)
+            self.metrics.kills_active.labels("all").set(len(self.control.commander.orders.active(now_s)))
+
+    def trouble(self) -> str | None:
+        """Say what holds progress back."""
+        if self.app.failure is not None:
+            return str(self.app.failure)
+        if self.control is not None and self.control.commander.failure is not None:
+            return f"the commander failed: {self.control.commander.failure}"
+        return None
+
+    async def serve(self) -> None:
+        """Run until `stopping` is set. Raises WorkerError when the worker can't go on."""
+        await self.outlet.start()
+        for rows in self.rows:
+            await rows.start()
+        runner = web.AppRunner(make_web(self.metrics.registry, self.refresh, self.trouble))
+        await runner.setup()
+        service = self.settings.service
+        await web.TCPSite(runner, service.web_host, service.web_port).start()
+        beside = [asyncio.create_task(step()) for step in (self.watch_kills, self.keep_time)]
+        for task in beside:
+            task.add_done_callback(lambda done: None if done.cancelled() else self.stopping.set())
+        try:
+            await run(self.app, self.stopping)
+        finally:
+            for task in beside:
+                task.cancel()
+            failures = [f for f in await asyncio.gather(*beside, return_exceptions=True) if isinstance(f, Exception)]
+            await self._drop_control()
+            await runner.cleanup()
+            for rows in self.rows:
+                await rows.stop()
+            await self.outlet.stop()
+        if failures:
+            raise WorkerError(str(failures[0])) from failures[0]
+
+
+def state_name(number: int) -> str:
+    """Return the table's name of the events topic of that place in the configuration."""
+    return "state" if number == 0 else f"state{number}"
+
+
+async def prepare_topics(settings: Settings) -> dict[str, int]:
+    """Create the topics that are missing; return the number of partitions of each that exists."""
+    topics = settings.topics
+    names = {what: topics.named(what) for what in NAMES}
+    state = [changelog_of(settings.service.app_id, state_name(i)) for i in range(len(topics.event_topics))]
+    specs = topic_specs(
+        names,
+        topics.event_topics,
+        state,
+        partitions=topics.partitions,
+        append_time=topics.timestamp_type == "append",
+        retention_h=topics.retention_h,
+    )
+    client = settings.kafka.client_kwargs()
+    report = await ensure_topics(client, specs, replication=topics.replication, create=topics.create)
+    for finding in report.findings:
+        log.warning("%s", finding)
+    return report.partitions
+
+
+async def serve(settings: Settings) -> None:
+    """Prepare the topics and run one worker until SIGTERM or SIGINT."""
+    service = Service(settings, await prepare_topics(settings))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, service.stopping.set)
+    await service.serve()
+
+
+def run_service(settings: Settings) -> int:
+    """Run the service; return the process's exit code."""
+    try:
+        asyncio.run(serve(settings))
+    except WorkerError as error:
+        log.error("The worker ends, its work is delivered again: %s", error)
+        return 1
+    return 0

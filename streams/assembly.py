@@ -1,0 +1,108 @@
+"""Settings in, parts out: the engine, the judge, the prices and the keys that a configuration asks for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from alerts.gateway.keys import Role, SigningKey, Trust, write_keys
+from alerts.policy import Rules
+from detectors.ceiling import Ceiling, RunCeiling
+from detectors.judge import Judge, JudgeParameters
+from streams.engine import Engine, EngineSettings
+from streams.prices import Prices, UnitPrice
+from streams.settings import Settings
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return the policy in force where no override applies."""
+    policy = settings.policy
+    return Rules(
+        shadow=settings.mode == "shadow",
+        min_usd_per_min=policy.floors.min_usd_per_min,
+        min_tokens_per_min=policy.floors.min_tokens_per_min,
+        min_calls=policy.floors.min_calls,
+        consecutive=policy.consecutive_breaches,
+        cooldown_s=policy.cooldown_s,
+        kill_duration_s=policy.kill_duration_s,
+        protected=settings.protected,
+        blast_agents_share=policy.blast_radius.max_agents_percent / 100,
+        blast_agents_min=policy.blast_radius.max_agents,
+        blast_window_s=policy.blast_radius.window_s,
+    )
+
+
+def prices_of(settings: Settings) -> Prices:
+    """Return the price list with the configuration's overrides and its price for the unknown."""
+
+    def unit(price: object) -> UnitPrice:
+        given: Mapping[str, float | None] = price.model_dump()  # type: ignore[attr-defined]
+        plain = given["input_usd_per_mtok"] or 0.0
+        cached = given["cached_usd_per_mtok"]
+        return UnitPrice(plain, plain if cached is None else cached, given["output_usd_per_mtok"] or 0.0, plain)
+
+    overrides = {model: unit(price) for model, price in settings.prices.models.items()}
+    return Prices(overrides, msgspec.structs.replace(unit(settings.prices.unknown), known=False))
+
+
+def judge_of(settings: Settings) -> Judge:
+    """Return the judge with the configured detectors, budget and limits."""
+    changes = {name: dict(values) for name, values in settings.detectors.items()}
+    parameters = msgspec.to_builtins(JudgeParameters())
+    for name, values in changes.items():
+        if values.pop("enabled", True) is False:
+            parameters[name] = None
+        elif isinstance(parameters.get(name), dict):
+            parameters[name].update(values)
+    made = msgspec.convert(parameters, JudgeParameters)
+    budget = settings.policy.false_kills_per_1000_agent_days
+    limits = _limits(settings)
+    return Judge(msgspec.structs.replace(made, false_kills_per_1000_agent_days=budget, **limits))
+
+
+def _limits(settings: Settings) -> dict[str, Ceiling | RunCeiling]:
+    """Sum the limits up by kind: the lowest of each measure holds for every scope of that kind."""
+    found: dict[str, dict[str, float]] = {}
+    for limit in settings.limits:
+        kind = limit.scope.partition(":")[0]
+        table = found.setdefault("run" if limit.per == "run" or limit.steps or limit.depth else kind, {})
+        for measure in ("usd", "tokens"):
+            value = getattr(limit, measure)
+            if value is not None:
+                name = measure if limit.per == "run" else f"{measure}_per_{limit.per}"
+                table[name] = min(value, table.get(name, value))
+        for measure in ("steps", "depth"):
+            value = getattr(limit, measure)
+            if value is not None:
+                table[measure] = min(value, table.get(measure, value))
+    kinds: dict[str, type[Ceiling] | type[RunCeiling]] = {"agent": Ceiling, "team": Ceiling, "run": RunCeiling}
+    return {f"{kind}_ceiling": msgspec.convert(table, kinds[kind]) for kind, table in found.items() if kind in kinds}
+
+
+def engine_of(settings: Settings) -> Engine:
+    """Return a new engine for one partition."""
+    return Engine(EngineSettings(rules=rules_of(settings)), judge_of(settings), prices_of(settings))
+
+
+def keys_of(settings: Settings) -> tuple[dict[Role, SigningKey], Trust]:
+    """Return the signing keys that are here, and the public keys that are believed.
+
+    Without configured files, keys are made once in the data folder: enough to try out on one machine.
+    Raises OSError or WireError when a configured file can't be read.
+    """
+    folder = settings.keys.dir or settings.service.data_dir / "keys"
+    if settings.keys.dir is None and not folder.exists():
+        write_keys(folder)
+    files = {
+        Role.DETECTOR: settings.keys.detector_file or folder / "detector.key",
+        Role.APPROVER: settings.keys.approver_file or folder / "approver.key",
+        Role.COMMANDER: folder / "commander.key",
+    }
+    keys = {role: SigningKey.parse(path.read_bytes()) for role, path in files.items() if path.exists()}
+    return keys, Trust.parse(trust_file(settings).read_bytes())
+
+
+def trust_file(settings: Settings) -> Path:
+    """Return the path of the public keys that gateways need."""
+    folder = settings.keys.dir or settings.service.data_dir / "keys"
+    return settings.keys.trust_file or folder / "trust.json"

@@ -1,0 +1,244 @@
+"""The one writer of the kill topic: orders, heartbeats, and who obeys them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from msgspec import Struct
+
+from alerts.commands import Ordered, Orders, RefusedError
+from alerts.coverage import Coverage, Order
+from alerts.decision import Decision
+from alerts.gateway.keys import Trust
+from alerts.gateway.wire import HEARTBEAT_KEY, Command, Heartbeat, WireError, decode_ack
+from alerts.incident import Outcome
+from streams.outlet import Message, Outlet
+
+HEARTBEAT_S = 2.0
+LIVE_S = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Wiring(Struct, frozen=True):
+    """How to reach Kafka (arguments of any aiokafka client), and the topics' names."""
+
+    client: Mapping[str, Any]
+    kills: str
+    acks: str
+
+
+class View:
+    """What the kill topic says, read from its beginning; `wait_synced` returns at the end captured at the start."""
+
+    def __init__(self, wiring: Wiring, trust: Trust, orders: Orders) -> None:
+        self.orders = orders
+        self.heartbeat: Heartbeat | None = None
+        self.bad_records = 0
+        self._wiring = wiring
+        self._trust = trust
+        self._consumer: AIOKafkaConsumer | None = None
+        self.offset = -1
+        self.on_command: Callable[[Command], None] | None = None
+
+    async def start(self) -> None:
+        """Read the whole topic."""
+        self._consumer = AIOKafkaConsumer(
+            enable_auto_commit=False,
+            fetch_max_wait_ms=50,
+            **self._wiring.client,
+        )
+        await self._consumer.start()
+        partition = TopicPartition(self._wiring.kills, 0)
+        self._consumer.assign([partition])
+        end = (await self._consumer.end_offsets([partition]))[partition]
+        await self._consumer.seek_to_beginning(partition)
+        while await self._consumer.position(partition) < end:
+            await self.poll(200)
+
+    async def stop(self) -> None:
+        """Close the reader."""
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def poll(self, timeout_ms: int) -> bool:
+        """Take in what came; tell whether another writer has begun a higher epoch."""
+        assert self._consumer is not None
+        found = await self._consumer.getmany(timeout_ms=timeout_ms)
+        outrun = False
+        for records in found.values():
+            for record in records:
+                self.offset = record.offset
+                outrun |= self._take(record)
+        return outrun
+
+    def _take(self, record: Any) -> bool:
+        if record.key is None or record.value is None:
+            return False
+        try:
+            signed = self._trust.open(record.value, record.key.decode("utf-8", "replace"))
+        except WireError as error:
+            self.bad_records += 1
+            log.warning("Ignored a record of the kill topic at offset %d: %s", record.offset, error)
+            return False
+        if isinstance(signed.payload, Heartbeat):
+            self.heartbeat = signed.payload
+        elif self.on_command is not None:
+            self.on_command(signed.payload)
+        return self.orders.observe(signed)
+
+    def commander_is_live(self, now_s: float) -> bool:
+        """Tell whether a commander has sent a heartbeat within 10 s."""
+        return self.heartbeat is not None and now_s - self.heartbeat.issued_at < LIVE_S
+
+
+class Commander:
+    """Owns the kill topic while it owns the partition of the decisions.
+
+    `on_coverage(command, text)` is called when a gateway first obeys an order, `clock` returns Unix seconds.
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        trust: Trust,
+        orders: Orders,
+        outlet: Outlet,
+        clock: Callable[[], float],
+        on_coverage: Callable[[Command, str], None],
+    ) -> None:
+        self.orders = orders
+        self.coverage = Coverage()
+        self.view = View(wiring, trust, orders)
+        self._wiring = wiring
+        self._outlet = outlet
+        self._clock = clock
+        self._on_coverage = on_coverage
+        self._commands: dict[str, Command] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failure: BaseException | None = None
+
+    async def start(self) -> None:
+        """Read the topic to its end, take over, and say so in a heartbeat."""
+        await self.view.start()
+        self.orders.take_over()
+        await self._beat()
+        self._tasks = [asyncio.create_task(step()) for step in (self._tail, self._keep_beating, self._hear)]
+        for task in self._tasks:
+            task.add_done_callback(self._note_failure)
+
+    async def stop(self) -> None:
+        """Stop writing and reading."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.view.stop()
+
+    def _note_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.failure = task.exception()
+            log.error("The commander failed: %s", self.failure)
+
+    async def handle(self, decision: Decision) -> Outcome:
+        """Turn a decision into an acknowledged command, or say why not.
+
+        Raises UndeliveredError when the command can't be written: the decision has to be read again.
+        """
+        if self.failure is not None:
+            raise self.failure
+        try:
+            ordered = self.orders.order(decision, self._clock())
+        except (RefusedError, WireError) as error:
+            log.warning("Refused: %s", error)
+            return Outcome(refused=str(error))
+        if ordered is None:
+            return Outcome()
+        await self._write(ordered)
+        command = ordered.command
+        expires_s = None if command.ends_s == float("inf") else command.ends_s
+        return Outcome(epoch=command.epoch, seq=command.seq, expires_s=expires_s)
+
+    async def _write(self, ordered: Ordered) -> None:
+        command = ordered.command
+        offsets = await self._outlet.send_placed(
+            [Message(self._wiring.kills, command.scope.encode(), ordered.value, 0)]
+        )
+        self._commands[command.kill_id] = command
+        self.coverage.watch(command.kill_id, Order(offsets[0], command.issued_at))
+        for gateway in list(self.coverage.gateways.values()):
+            if gateway.offset >= offsets[0]:
+                self._heard(self.coverage.report(gateway))
+
+    async def _beat(self) -> None:
+        value = self.orders.heartbeat(self._clock())
+        await self._outlet.send([Message(self._wiring.kills, HEARTBEAT_KEY.encode(), value, 0)])
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            await self._beat()
+
+    async def _tail(self) -> None:
+        while True:
+            if await self.view.poll(1000):
+                self.orders.take_over()
+                log.warning("Another writer had begun epoch %d: taking over", self.orders.epoch - 1)
+                await self._beat()
+
+    async def _hear(self) -> None:
+        async for value in tail_values(self._wiring, self._wiring.acks):
+            try:
+                ack = decode_ack(value)
+            except WireError as error:
+                log.warning("Ignored an ack: %s", error)
+                continue
+            if ack.env == self.orders.env:
+                self._heard(self.coverage.report(ack))
+
+    def _heard(self, changed: list[str]) -> None:
+        for name in changed:
+            command = self._commands.get(name)
+            if command is not None:
+                self._on_coverage(command, self.coverage.text(name, self._clock()))
+
+
+async def tail_values(wiring: Wiring, topic: str) -> AsyncIterator[bytes]:
+    """Yield the values written to a topic from now on, and the last minute's."""
+    consumer = AIOKafkaConsumer(
+        topic, enable_auto_commit=False, auto_offset_reset="latest",
+        fetch_max_wait_ms=50, **wiring.client,
+    )  # fmt: skip
+    await consumer.start()
+    try:
+        while True:
+            for records in (await consumer.getmany(timeout_ms=1000)).values():
+                for record in records:
+                    if record.value is not None:
+                        yield record.value
+    finally:
+        await consumer.stop()
+
+
+async def order_directly(
+    wiring: Wiring, trust: Trust, orders: Orders, decision: Decision, clock: Callable[[], float]
+) -> Ordered | None:
+    """Be the commander for one command, while the service is down.
+
+    Raises RefusedError when the command may not be given, UndeliveredError when it can't be written.
+    """
+    view = View(wiring, trust, orders)
+    await view.start()
+    try:
+        orders.take_over()
+        ordered = orders.order(decision, clock())
+        if ordered is not None:
+            async with Outlet(wiring.client) as outlet:
+                await outlet.send([Message(wiring.kills, ordered.command.scope.encode(), ordered.value, 0)])
+                if orders.can_beat:
+                    beat = orders.heartbeat(clock())
+                    await outlet.send([Message(wiring.kills, HEARTBEAT_KEY.encode(), beat, 0)])
+        return ordered
+    finally:
+        await view.stop()

@@ -1,0 +1,92 @@
+"""The control plane of the worker that owns the decisions: commands first, then the incident, then the world."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from msgspec import DecodeError, json
+
+from alerts.decision import Action, Decision
+from alerts.gateway.wire import Command
+from streams.commander import Commander
+from streams.metrics import Metrics
+from streams.notifier import Notifier
+from streams.records import RecordBatch
+
+log = logging.getLogger(__name__)
+_decisions = json.Decoder(Decision)
+
+
+class Control:
+    """Started when this worker gets the decisions' partition, stopped when it loses it."""
+
+    def __init__(self, commander: Commander, notifier: Notifier, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self.commander = commander
+        self.notifier = notifier
+        self._metrics = metrics
+        self._clock = clock
+        self._telling: asyncio.Task[None] | None = None
+        self._covered: set[asyncio.Task[None]] = set()
+
+    async def start(self, client: Mapping[str, Any], incidents: str) -> None:
+        """Take over the kill topic and the incidents."""
+        self.notifier.restore(await read_compacted(client, incidents))
+        await self.commander.start()
+        self._telling = asyncio.create_task(self.notifier.run())
+
+    async def stop(self) -> None:
+        """Let go of both."""
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)
+        await self.commander.stop()
+
+    async def take(self, batch: RecordBatch) -> None:
+        """Carry decisions out, one by one; returns when each is a command and a durable incident."""
+        if self._telling is not None and self._telling.done():
+            await self._telling
+        for offset, value in zip(batch.offsets, batch.values, strict=True):
+            try:
+                decision = _decisions.decode(value or b"")
+            except DecodeError as error:
+                log.error("Ignored a decision at offset %d that can't be read: %s", offset, error)
+                continue
+            outcome = await self.commander.handle(decision)
+            self._metrics.note_decision(decision, outcome, self._clock())
+            await self.notifier.decided(decision, outcome, offset=offset)
+
+    def covered(self, command: Command, text: str) -> None:
+        """Note in the incident who obeys a command."""
+        task = asyncio.ensure_future(self.notifier.covered(command.scope, command.order, text))
+        self._covered.add(task)
+        task.add_done_callback(self._covered.discard)
+        self._metrics.note_obeyed(self._clock() - command.issued_at)
+
+
+ACTIONS = {
+    "killed": Action.KILL,
+    "held": Action.HOLD,
+    "throttled": Action.THROTTLE,
+    "downgraded": Action.DOWNGRADE,
+    "released": Action.RELEASE,
+}
+
+
+async def read_compacted(client: Mapping[str, Any], topic: str) -> dict[str, bytes | None]:
+    """Return the last value of every key of a topic of one partition."""
+    partition = TopicPartition(topic, 0)
+    consumer = AIOKafkaConsumer(enable_auto_commit=False, **client)
+    await consumer.start()
+    rows: dict[str, bytes | None] = {}
+    try:
+        consumer.assign([partition])
+        end = (await consumer.end_offsets([partition]))[partition]
+        await consumer.seek_to_beginning(partition)
+        while await consumer.position(partition) < end:
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                rows |= {r.key.decode(): r.value for r in records if r.key is not None}
+    finally:
+        await consumer.stop()
+    return {key: value for key, value in rows.items() if value is not None}

@@ -1,0 +1,145 @@
+"""The shards that this worker owns: an engine each, and its effects carried out in the order that loses nothing."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from msgspec import json, msgpack
+
+from alerts.decision import Action
+from streams.effects import Effects
+from streams.engine import Engine
+from streams.metrics import Metrics
+from streams.outlet import Message, Outlet
+from streams.quarantine import QuarantineGate, record_of
+from streams.records import RecordBatch
+from streams.state import StateRows
+from streams.teams import TeamRecord
+from streams.windows import MINUTE_S
+
+RECORDS_AT_ONCE = 2_000
+"""One atomic write of state holds the rows that so many records change."""
+
+log = logging.getLogger(__name__)
+
+
+class Shards:
+    """Engines by (topic, partition)."""
+
+    def __init__(
+        self,
+        new_engine: Callable[[], Engine],
+        rows: Mapping[str, StateRows],
+        outlet: Outlet,
+        metrics: Metrics,
+        client: Mapping[str, Any],
+        named: Mapping[str, str],
+        team_partitions: int,
+    ) -> None:
+        self.engines: dict[tuple[str, int], Engine] = {}
+        self._new_engine = new_engine
+        self._rows = rows
+        self._outlet = outlet
+        self._metrics = metrics
+        self._client = client
+        self._named = named
+        self._team_partitions = team_partitions
+        self._gate = QuarantineGate()
+        self._minutes: dict[tuple[str, int], int] = {}
+
+    async def restore(self, topic: str, partition: int) -> Engine:
+        """Build the engine of a partition from its rows, and remember the ids of what it applied lately."""
+        engine = self._new_engine()
+        rows = self._rows[topic].rows_of(partition)
+        engine.restore((key, value) for key, value in rows.items() if not key.startswith(b"team\0"))
+        self.engines[topic, partition] = engine
+        if engine.rows.shard.offset >= 0:
+            await self._remember(engine, TopicPartition(topic, partition))
+        return engine
+
+    def drop(self, topic: str, partition: int) -> None:
+        """Forget a partition that another worker has now."""
+        self.engines.pop((topic, partition), None)
+
+    async def _remember(self, engine: Engine, partition: TopicPartition) -> None:
+        since_ms = round(engine.seen.since_s(engine.rows.shard.now_s) * 1000)
+        consumer = AIOKafkaConsumer(enable_auto_commit=False, **self._client)
+        await consumer.start()
+        try:
+            consumer.assign([partition])
+            found = (await consumer.offsets_for_times({partition: max(0, since_ms)}))[partition]
+            if found is None:
+                return
+            consumer.seek(partition, found.offset)
+            while await consumer.position(partition) <= engine.rows.shard.offset:
+                records = (await consumer.getmany(timeout_ms=1000)).get(partition)
+                if records:
+                    known = [r for r in records if r.offset <= engine.rows.shard.offset]
+                    engine.remember(
+                        RecordBatch(
+                            partition.topic, partition.partition, [r.offset for r in known],
+                            [r.timestamp for r in known], [r.value for r in known],
+                        )
+                    )  # fmt: skip
+        finally:
+            await consumer.stop()
+
+    async def take(self, batch: RecordBatch) -> None:
+        """Apply a batch; when this returns, everything that follows from it is acknowledged.
+
+        Raises UndeliveredError or StateWriteError: the process has to end, and the batch is delivered again.
+        """
+        engine = self.engines.get((batch.topic, batch.partition)) or await self.restore(batch.topic, batch.partition)
+        for first in range(0, len(batch), RECORDS_AT_ONCE):
+            part = slice(first, first + RECORDS_AT_ONCE)
+            piece = RecordBatch(
+                batch.topic, batch.partition, batch.offsets[part], batch.timestamps_ms[part], batch.values[part]
+            )
+            effects = engine.feed(piece)
+            await self._carry_out(piece, engine, effects)
+
+    async def _carry_out(self, batch: RecordBatch, engine: Engine, effects: Effects) -> None:
+        """Decisions first: state that is written knows of them, so they must be out before it is."""
+        messages = [
+            Message(self._named["decisions"], d.scope.encode(), json.encode(d), 0)
+            for d in effects.decisions
+            if d.action is not Action.OBSERVE
+        ]
+        messages += self._quarantine(batch, engine, effects)
+        messages += self._team_records(batch, effects)
+        if messages:
+            await self._outlet.send(messages)
+        await self._rows[batch.topic].write(batch.partition, effects.rows)
+        self._metrics.note(batch, effects)
+
+    def _quarantine(self, batch: RecordBatch, engine: Engine, effects: Effects) -> list[Message]:
+        topic = self._named["quarantine"]
+        admitted = self._gate.admit(effects.quarantined, engine.rows.shard.now_s)
+        return [Message(topic, None, record_of(batch, found)) for found in admitted]
+
+    def _team_records(self, batch: RecordBatch, effects: Effects) -> list[Message]:
+        topic, shard = self._named["teams"], f"{batch.topic}/{batch.partition}"
+        records = [
+            Message(topic, team.encode(), msgpack.encode(TeamRecord(team, shard, effects.watermark_s, usage)))
+            for team, usage in effects.teams.items()
+        ]
+        minute = int(effects.watermark_s // MINUTE_S)
+        if self._minutes.get((batch.topic, batch.partition)) != minute:
+            self._minutes[batch.topic, batch.partition] = minute
+            records += self.watermark_records(shard, effects.watermark_s)
+        return records
+
+    def watermark_records(self, shard: str, watermark_s: float) -> list[Message]:
+        """Tell every partition of the teams topic how far a shard has come."""
+        value = msgpack.encode(TeamRecord("", shard, watermark_s))
+        return [Message(self._named["teams"], None, value, p) for p in range(self._team_partitions)]
+
+    async def beat(self, now_s: float, lateness_s: float) -> None:
+        """Let the clock of a shard without new records go on, so that its silence holds no team back."""
+        messages: list[Message] = []
+        for (topic, partition), engine in self.engines.items():
+            if engine.rows.shard.now_s < now_s - MINUTE_S:
+                messages += self.watermark_records(f"{topic}/{partition}", now_s - lateness_s)
+        if messages:
+            await self._outlet.send(messages)
