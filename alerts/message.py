@@ -16,6 +16,7 @@ DONE = {
     Action.DOWNGRADE: "DOWNGRADED",
     Action.HOLD: "HELD",
     Action.KILL: "KILLED",
+    Action.RELEASE: "RELEASED",
 }
 MEASURE_OF = {"throttled": "Throttled", "downgraded": "Downgraded", "held": "Held for approval", "killed": "Killed"}
 TEXT_MAX = 2_000
