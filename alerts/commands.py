@@ -148,6 +148,11 @@ class Orders:
             return self._keys[Role.DETECTOR]
         raise RefusedError(f"no key here may have {command.scope} {command.state}: an approver's key is needed")
 
+    @property
+    def can_beat(self) -> bool:
+        """Tell whether there is a key for heartbeats here."""
+        return Role.COMMANDER in self._keys
+
     def heartbeat(self, now_s: float) -> bytes:
         """Return the signed heartbeat: what is in force now, in a digest."""
         active = self.active(now_s)

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from aiohttp import web
-
 from alerts.commands import Orders
 from alerts.gateway.wire import Command, State
 from alerts.sink import LogSink
 from alerts.slack import Slack
+from streams import probes
 from streams.assembly import engine_of, judge_of, keys_of, rules_of
 from streams.commander import Commander, View
 from streams.commander import Wiring as Wires
@@ -22,7 +21,9 @@ from streams.control import ACTIONS, Control
 from streams.metrics import Metrics
 from streams.notifier import Notifier, Route
 from streams.notifier import Wiring as Links
+from streams.noting import note_control, note_shard
 from streams.outlet import Message, Outlet
+from streams.probes import make_web
 from streams.settings import Settings
 from streams.shards import Shards
 from streams.state import StateRows, changelog_of
@@ -30,7 +31,6 @@ from streams.teams import Teams
 from streams.teamwork import Teamwork
 from streams.topics import ensure_topics, topic_specs
 from streams.transport import TopicPartition
-from streams.web import make_web
 from streams.worker import WorkerError, make_app, on_batches, run
 
 LATENESS_S = 300.0
@@ -52,24 +52,23 @@ class Service:
         self.keys, self.trust = keys_of(settings)
         self.outlet = Outlet(self.client)
         self.control: Control | None = None
+        self.web_port = 0
+        self.metrics.armed.set(settings.mode == "armed")
         self._wire_app(partitions)
 
     def _wire_app(self, partitions: dict[str, int]) -> None:
         settings, events = self.settings, self.settings.topics.event_topics
-        security = {k: v for k, v in self.client.items() if k.startswith(("sasl", "ssl", "security"))}
         instance = settings.service.instance_id
         self.app = make_app(
             settings.service.app_id,
-            ",".join(settings.kafka.bootstrap),
+            self.client,
             instance=instance,
-            security=security,
             session_s=settings.kafka.session_timeout_ms / 1000,
             on_restored=self._on_restored,
             on_revoked=self._on_revoked,
         )
-        producer = {**security, "bootstrap_servers": list(settings.kafka.bootstrap)}
         rows = {
-            topic: StateRows(self.app, partitions[topic], producer, name=state_name(i))
+            topic: StateRows(self.app, partitions[topic], self.client, name=state_name(i))
             for i, topic in enumerate(events)
         }
         self.rows = list(rows.values())
@@ -180,38 +179,38 @@ class Service:
             await asyncio.sleep(10.0)
             await self.shards.beat(self.clock(), LATENESS_S)
 
-    def refresh(self) -> None:
+    async def keep_gauges(self) -> None:
         """Bring the gauges up to date."""
-        now_s = self.clock()
-        for (topic, partition), progress in self.app.progress().items():
-            self.metrics.lag.labels(f"{topic}/{partition}").set(progress.lag)
-        for (topic, partition), engine in self.shards.engines.items():
-            delay_s = now_s - engine.rows.shard.now_s if engine.rows.shard.now_s else 0.0
-            self.metrics.watermark_delay.labels(f"{topic}/{partition}").set(max(0.0, delay_s))
-        if self.control is not None:
-            stale = len(self.control.commander.coverage.stale(now_s))
-            self.metrics.gateways.labels("live").set(len(self.control.commander.coverage.live(now_s)) - stale)
-            self.metrics.gateways.labels("stale").set(stale)
-            self.metrics.kills_active.labels("all").set(len(self.control.commander.orders.active(now_s)))
+        while True:
+            now_s = self.clock()
+            for (topic, partition), progress in self.app.progress().items():
+                self.metrics.lag.labels(topic, str(partition)).set(progress.lag)
+            for (topic, partition), engine in self.shards.engines.items():
+                note_shard(self.metrics, f"{topic}/{partition}", engine, now_s)
+            if self.control is not None:
+                note_control(self.metrics, self.control.commander, self.control.notifier.book, now_s)
+            await asyncio.sleep(1.0)
 
-    def trouble(self) -> str | None:
+    def troubles(self) -> list[str]:
         """Say what holds progress back."""
-        if self.app.failure is not None:
-            return str(self.app.failure)
+        found = [str(self.app.failure)] if self.app.failure is not None else []
         if self.control is not None and self.control.commander.failure is not None:
-            return f"the commander failed: {self.control.commander.failure}"
-        return None
+            found.append(f"the commander failed: {self.control.commander.failure}")
+        return found
+
+    def unready(self) -> list[str]:
+        """Say why this worker isn't at work yet."""
+        return self.troubles() or ([] if self.app.progress() else ["no partition is assigned yet"])
 
     async def serve(self) -> None:
         """Run until `stopping` is set. Raises WorkerError when the worker can't go on."""
         await self.outlet.start()
         for rows in self.rows:
             await rows.start()
-        runner = web.AppRunner(make_web(self.metrics.registry, self.refresh, self.trouble))
-        await runner.setup()
         service = self.settings.service
-        await web.TCPSite(runner, service.web_host, service.web_port).start()
-        beside = [asyncio.create_task(step()) for step in (self.watch_kills, self.keep_time)]
+        web = make_web(self.metrics, self.troubles, self.unready)
+        runner, self.web_port = await probes.serve(web, service.web_host, service.web_port)
+        beside = [asyncio.create_task(step()) for step in (self.watch_kills, self.keep_time, self.keep_gauges)]
         for task in beside:
             task.add_done_callback(lambda done: None if done.cancelled() else self.stopping.set())
         try:

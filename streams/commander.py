@@ -119,6 +119,7 @@ class Commander:
         self._commands: dict[str, Command] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.failure: BaseException | None = None
+        self.beat_at_s = 0.0
 
     async def start(self) -> None:
         """Read the topic to its end, take over, and say so in a heartbeat."""
@@ -172,8 +173,10 @@ class Commander:
                 self._heard(self.coverage.report(gateway))
 
     async def _beat(self) -> None:
-        value = self.orders.heartbeat(self._clock())
+        now_s = self._clock()
+        value = self.orders.heartbeat(now_s)
         await self._outlet.send([Message(self._wiring.kills, HEARTBEAT_KEY.encode(), value, 0)])
+        self.beat_at_s = now_s
 
     async def _keep_beating(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from alerts.gateway.wire import Command
 from streams.commander import Commander
 from streams.metrics import Metrics
 from streams.notifier import Notifier
+from streams.noting import note_decision
 from streams.records import RecordBatch
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Control:
                 log.error("Ignored a decision at offset %d that can't be read: %s", offset, error)
                 continue
             outcome = await self.commander.handle(decision)
-            self._metrics.note_decision(decision, outcome, self._clock())
+            note_decision(self._metrics, decision, outcome, self._clock())
             await self.notifier.decided(decision, outcome, offset=offset)
 
     def covered(self, command: Command, text: str) -> None:
@@ -62,7 +63,7 @@ class Control:
         task = asyncio.ensure_future(self.notifier.covered(command.scope, command.order, text))
         self._covered.add(task)
         task.add_done_callback(self._covered.discard)
-        self._metrics.note_obeyed(self._clock() - command.issued_at)
+        self._metrics.obeyed_s.observe(max(0.0, self._clock() - command.issued_at))
 
 
 ACTIONS = {

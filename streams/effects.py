@@ -60,9 +60,14 @@ class Effects(Struct):
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
     disobeyed: Counter[str] = field(default_factory=Counter)
+    """Calls that began after their scope was killed, by team."""
     unknown_models: set[str] = field(default_factory=set)
     overflows: int = 0
     """Events of agents beyond the cap: counted, not judged."""
+    forgotten_ids: int = 0
+    """Event ids that found no room in the memory for duplicates."""
+    spend_micro_usd: Counter[str] = field(default_factory=Counter)
+    """By team, late calls included."""
     skew_s: dict[str, float] = field(default_factory=dict)
     """How far an agent's clock runs ahead of the broker's, in seconds."""
     watermark_s: float = 0.0

@@ -57,6 +57,7 @@ class Engine:
             for event in decode(value):
                 self._take(event, value, offset, timestamp_ms / 1000, now_s, effects)
             rows.shard.offset = offset
+        effects.forgotten_ids, self.seen.overflows = self.seen.overflows, 0
         effects.watermark_s = rows.shard.now_s - self.settings.lateness_s
         effects.rows = rows.drain()
         effects.teams = rows.drain_usage()
@@ -113,6 +114,7 @@ class Engine:
         tokens = event.input_tokens + event.output_tokens
         row = self._agent(event, now_s, effects)
         at_s = min(event.ts, append_s)
+        effects.spend_micro_usd[event.team] += spend
         if at_s < now_s - self.settings.lateness_s:
             effects.counts.late += 1
             self.rows.book_late(event.agent, row, at_s, tokens, spend)

@@ -6,10 +6,11 @@ batches skipped, and the partition's position is at the end of what was returned
 
 import asyncio
 import time
-from collections.abc import Collection, Set
+from bisect import bisect_left
+from collections.abc import Collection, Sequence, Set
 from typing import Any
 
-import aiokafka
+from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult
 from aiokafka.errors import CorruptRecordException
 from msgspec import Struct
@@ -17,7 +18,9 @@ from msgspec import Struct
 from streams.records import RecordBatch
 
 RECORDS_MAX = 10_000
+APPEND_TIME = 1
 _REST = "_brakeline_rest"
+_Read = tuple[Sequence[int], list[int], list[bytes | None]]
 
 
 class Taken(Struct, frozen=True):
@@ -26,6 +29,10 @@ class Taken(Struct, frozen=True):
     start: int
     end: int
     batch: RecordBatch | None
+
+
+class _SparseError(Exception):
+    """A record batch has fewer records than offsets."""
 
 
 class _Columns(Struct):
@@ -41,7 +48,7 @@ class _Columns(Struct):
         self.end = self.offsets[-1] + 1
         return rest
 
-    def taken(self, tp: aiokafka.TopicPartition, start: int) -> Taken:
+    def taken(self, tp: TopicPartition, start: int) -> Taken:
         if not self.values:
             return Taken(start, self.end, None)
         batch = RecordBatch(tp.topic, tp.partition, self.offsets, self.timestamps_ms, self.values)
@@ -50,20 +57,21 @@ class _Columns(Struct):
 
 async def fetch(
     fetcher: Fetcher,
-    partitions: Set[aiokafka.TopicPartition],
+    partitions: Set[TopicPartition],
     whole: Collection[str],
+    sparse: set[TopicPartition],
     timeout_s: float,
-) -> dict[aiokafka.TopicPartition, Any]:
+) -> dict[TopicPartition, Any]:
     """Return what was fetched of `partitions`, waiting for at most `timeout_s` for the first of it.
 
-    The value is a Taken for topics in `whole`, else a list of ConsumerRecords.
+    The value is a Taken for topics in `whole`, else a list of ConsumerRecords. `sparse` is kept between calls.
     Raises what the broker refused for good, or CorruptRecordException for records whose CRC is wrong.
     """
     deadline_s = time.monotonic() + timeout_s
     while True:
         if fetcher._subscriptions.reassignment_in_progress:
             await fetcher._subscriptions.wait_for_assignment()
-        drained = _drain(fetcher, partitions, whole)
+        drained = _drain(fetcher, partitions, whole, sparse)
         left_s = deadline_s - time.monotonic()
         if drained or left_s <= 0:
             return drained
@@ -75,8 +83,10 @@ async def fetch(
         waiter.result()
 
 
-def _drain(fetcher: Fetcher, partitions: Set[Any], whole: Collection[str]) -> dict[aiokafka.TopicPartition, Any]:
-    drained: dict[aiokafka.TopicPartition, Any] = {}
+def _drain(
+    fetcher: Fetcher, partitions: Set[Any], whole: Collection[str], sparse: set[TopicPartition]
+) -> dict[TopicPartition, Any]:
+    drained: dict[TopicPartition, Any] = {}
     for tp in list(fetcher._records):
         if tp not in partitions:
             if not fetcher._subscriptions.is_assigned(tp):
@@ -90,7 +100,7 @@ def _drain(fetcher: Fetcher, partitions: Set[Any], whole: Collection[str]) -> di
             result.check_raise()
             continue
         try:
-            found = take(result) if tp.topic in whole else result.getall(None)
+            found = take(result, sparse) if tp.topic in whole else result.getall(None)
         except CorruptRecordException:
             _discard(fetcher, tp)
             raise
@@ -101,13 +111,16 @@ def _drain(fetcher: Fetcher, partitions: Set[Any], whole: Collection[str]) -> di
     return drained
 
 
-def _discard(fetcher: Fetcher, tp: aiokafka.TopicPartition) -> None:
+def _discard(fetcher: Fetcher, tp: TopicPartition) -> None:
     del fetcher._records[tp]
     fetcher._notify(fetcher._wait_consume_future)
 
 
-def take(result: FetchResult, records_max: int = RECORDS_MAX) -> Taken | None:
+def take(result: FetchResult, sparse: set[TopicPartition], records_max: int = RECORDS_MAX) -> Taken | None:
     """Read up to `records_max` records; None when the result is used up or the partition was moved elsewhere.
+
+    A partition that turns out to have gaps (it is compacted) is added to `sparse`, and read record by record when it is
+    fetched again.
 
     Raises CorruptRecordException when a record batch doesn't match its CRC.
     """
@@ -120,8 +133,13 @@ def take(result: FetchResult, records_max: int = RECORDS_MAX) -> Taken | None:
         return _take_slowly(result, start, records_max)
     columns = getattr(records, _REST, None) or _Columns([], [], [], start)
     setattr(records, _REST, None)
-    while len(columns.values) < records_max and records._records.has_next():
-        _append(records, columns)
+    try:
+        while len(columns.values) < records_max and records._records.has_next():
+            _append(records, columns, tp in sparse)
+    except _SparseError:
+        sparse.add(tp)
+        result._partition_records = None
+        return None
     if len(columns.values) > records_max:
         setattr(records, _REST, columns.split(records_max))
     records.next_fetch_offset = columns.end
@@ -131,19 +149,41 @@ def take(result: FetchResult, records_max: int = RECORDS_MAX) -> Taken | None:
     return columns.taken(tp, start)
 
 
-def _append(records: Any, columns: _Columns) -> None:
+def _append(records: Any, columns: _Columns, sparse: bool) -> None:
     batch = records._records.next_batch()
     if records._check_crcs and not batch.validate_crc():
         raise CorruptRecordException(f"Invalid CRC - {records._tp}")
     if not batch.is_control_batch:
-        found = list(batch)
+        read = _read_each if sparse or getattr(batch, "magic", 0) < 2 else _read_dense
+        offsets, timestamps_ms, values = read(batch)
         # A fetch returns whole record batches: the first may begin before the position.
-        if found and found[0].offset < columns.end:
-            found = [record for record in found if record.offset >= columns.end]
-        columns.offsets.extend([record.offset for record in found])
-        columns.timestamps_ms.extend([record.timestamp for record in found])
-        columns.values.extend([record.value for record in found])
+        skipped = bisect_left(offsets, columns.end)
+        columns.offsets.extend(offsets[skipped:])
+        columns.timestamps_ms.extend(timestamps_ms[skipped:])
+        columns.values.extend(values[skipped:])
     columns.end = max(columns.end, batch.next_offset)
+
+
+def _read_dense(batch: Any) -> _Read:
+    """Read a batch that has a record at every offset, which leaves only the values to be touched one by one."""
+    if batch.timestamp_type == APPEND_TIME:
+        values = [record.value for record in batch]
+        timestamps_ms = [batch.max_timestamp] * len(values)
+    else:
+        pairs = [(record.timestamp, record.value) for record in batch]
+        timestamps_ms, values = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    if len(values) != batch.next_offset - batch.base_offset:
+        raise _SparseError
+    return range(batch.base_offset, batch.next_offset), timestamps_ms, values
+
+
+def _read_each(batch: Any) -> _Read:
+    found = list(batch)
+    return (
+        [record.offset for record in found],
+        [record.timestamp for record in found],
+        [record.value for record in found],
+    )
 
 
 def _take_slowly(result: FetchResult, start: int, records_max: int) -> Taken:

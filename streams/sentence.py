@@ -45,7 +45,8 @@ class Sentence:
                 continue
             started_s = call.at_s - call.latency_s
             if started_s > standing.since_s + OBEY_GRACE_S:
-                effects.disobeyed[scope] += 1
+                effects.disobeyed[call.team] += 1
+                return
 
     def control(
         self, scope: str, action: Action, now_s: float, until_s: float | None, *, planned: bool = False

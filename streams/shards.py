@@ -11,6 +11,7 @@ from alerts.decision import Action
 from streams.effects import Effects
 from streams.engine import Engine
 from streams.metrics import Metrics
+from streams.noting import note_effects
 from streams.outlet import Message, Outlet
 from streams.quarantine import QuarantineGate, record_of
 from streams.records import RecordBatch
@@ -111,7 +112,7 @@ class Shards:
         if messages:
             await self._outlet.send(messages)
         await self._rows[batch.topic].write(batch.partition, effects.rows)
-        self._metrics.note(batch, effects)
+        note_effects(self._metrics, effects)
 
     def _quarantine(self, batch: RecordBatch, engine: Engine, effects: Effects) -> list[Message]:
         topic = self._named["quarantine"]

@@ -223,6 +223,10 @@ class _ReadOffsets(dict[TP, int | None]):
 class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The thread that fetches."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._sparse: set[aiokafka.TopicPartition] = set()
+
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
@@ -248,7 +252,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         if consumer._closed or fetcher._closed:
             raise aiokafka.errors.ConsumerStoppedError()
         with fetcher._subscriptions.fetch_context():
-            found = await fetch(fetcher, active, self.app.batch_topics, timeout_s)
+            found = await fetch(fetcher, active, self.app.batch_topics, self._sparse, timeout_s)
         return {TP(*tp): records for tp, records in found.items()}
 
 

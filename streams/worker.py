@@ -88,7 +88,8 @@ def make_app(
     """Make an app that obeys the rules for Faust.
 
     `app_id` is the consumer group; `instance` makes the worker a static member. `client` are the arguments of
-    any aiokafka client: bootstrap_servers, security_protocol, ssl_context, sasl_mechanism, sasl_plain_username, sasl_plain_password.
+    any aiokafka client: bootstrap_servers, security_protocol, ssl_context, sasl_mechanism, sasl_plain_username and
+    sasl_plain_password.
     """
     servers = client["bootstrap_servers"]
     addresses = servers.split(",") if isinstance(servers, str) else servers
@@ -111,7 +112,7 @@ def make_app(
         broker_check_crcs=True,
         consumer_group_instance_id=instance,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=4 << 20,
+        consumer_max_fetch_size=2 << 20,
         stream_buffer_maxsize=BATCHES_BUFFERED,
         stream_wait_empty=True,
         stream_recovery_delay=0.0,

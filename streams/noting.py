@@ -1,0 +1,60 @@
+"""What the metrics are told of: batches, decisions, obedience, and where things stand."""
+
+from alerts.coverage import states
+from alerts.decision import Action, Decision
+from alerts.incident import Outcome, severity
+from alerts.incidents import Book
+from streams.commander import Commander
+from streams.effects import Effects
+from streams.engine import Engine
+from streams.metrics import Metrics
+
+
+def note_effects(metrics: Metrics, effects: Effects) -> None:
+    """Count what a batch of events brought."""
+    metrics.add_books(effects.counts)
+    if effects.unknown_models:
+        metrics.unknown_price.inc(len(effects.unknown_models))
+    metrics.agents_overflow.inc(effects.overflows)
+    for team, number in effects.disobeyed.items():
+        metrics.calls_after_kill.labels(metrics.team(team)).inc(number)
+    for team, micro_usd in effects.spend_micro_usd.items():
+        metrics.spend_usd.labels(metrics.team(team)).inc(micro_usd / 1e6)
+    metrics.clock_skew_s.set(max(effects.skew_s.values(), default=0.0))
+    if effects.forgotten_ids:
+        metrics.dedup_overflow.inc(effects.forgotten_ids)
+
+
+def note_decision(metrics: Metrics, decision: Decision, outcome: Outcome, now_s: float) -> None:
+    """Count a decision, and how long it took to become a command."""
+    metrics.decisions.labels(str(decision.action), "shadow" if decision.shadow else "armed").inc()
+    if decision.action is Action.KILL and outcome.seq and decision.actor == "detector":
+        metrics.event_to_kill_s.observe(max(0.0, now_s - decision.at_s))
+    if decision.action is Action.HOLD and "a person has to decide" in decision.reason:
+        metrics.blast_held.inc()
+
+
+def note_shard(metrics: Metrics, name: str, engine: Engine, now_s: float) -> None:
+    """Say how far one shard's clock is behind."""
+    seen_s = engine.rows.shard.now_s
+    metrics.watermark_delay_s.labels(name).set(max(0.0, now_s - seen_s) if seen_s else 0.0)
+
+
+def note_control(metrics: Metrics, commander: Commander, book: Book, now_s: float) -> None:
+    """Say what is in force, who obeys, and which incidents are open."""
+    kinds: dict[str, float] = {}
+    for command in commander.orders.active(now_s):
+        kind = command.scope.partition(":")[0]
+        kinds[kind] = kinds.get(kind, 0) + 1
+    metrics.set_all(metrics.kills_active, kinds)
+    coverage = commander.coverage
+    stale = coverage.stale(now_s)
+    counted = states(coverage.gateways[g] for g in coverage.live(now_s) if g not in stale)
+    metrics.set_all(metrics.gateways, {"live": counted.get("live", 0), "stale": len(stale)})
+    open_now: dict[str, float] = {}
+    for incident in book.incidents.values():
+        if incident.active:
+            open_now[severity(incident)] = open_now.get(severity(incident), 0) + 1
+    metrics.set_all(metrics.incidents_open, open_now)
+    if commander.beat_at_s:
+        metrics.heartbeat_at_s.set(commander.beat_at_s)
