@@ -1,0 +1,73 @@
+"""When a worker that has work makes no progress, and had better be restarted."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+STALL_S = 60.0
+
+
+def stalled(lag: int, last_progress_s: float, now_s: float, stall_s: float = STALL_S) -> bool:
+    """Say whether there is work (`lag` records) and none of it was done for `stall_s`.
+
+    >>> stalled(lag=5, last_progress_s=0, now_s=61), stalled(lag=0, last_progress_s=0, now_s=61)
+    (True, False)
+    """
+    return lag > 0 and now_s - last_progress_s >= stall_s
+
+
+class Standing(Protocol):
+    """Where a partition stands."""
+
+    @property
+    def lag(self) -> int: ...  # noqa: D102
+
+    @property
+    def done(self) -> int | None: ...  # noqa: D102
+
+
+class Liveness(Struct, frozen=True):
+    """What a probe is told."""
+
+    lag: int
+    idle_s: float
+    """Since the last progress, or since there was last nothing to do."""
+    stalled: bool
+
+
+class Watchdog:
+    """Watches the partitions of a worker; ask `look` every few seconds, and end the process when it says stalled.
+
+    Partitions between two lives (rebalance, recovery) aren't seen; that counts as standing still too, if there was work
+    when they were last seen.
+    """
+
+    def __init__(self, clock_s: Callable[[], float], stall_s: float = STALL_S) -> None:
+        self._clock_s, self._stall_s = clock_s, stall_s
+        self._done: dict[tuple[str, int], int] = {}
+        self._progress_s: dict[tuple[str, int], float] = {}
+        self._waiting = 0
+        self._seen_s = clock_s()
+
+    def look(self, standings: Mapping[tuple[str, int], Standing]) -> Liveness:
+        """Compare with the last look, partition by partition: one that stands still hides behind the others."""
+        now_s = self._clock_s()
+        if not standings:
+            return self._verdict(self._waiting, self._seen_s, now_s)
+        self._seen_s, worst_s = now_s, now_s
+        for partition, standing in standings.items():
+            moved = standing.done is not None and standing.done != self._done.get(partition)
+            if moved and standing.done is not None:
+                self._done[partition] = standing.done
+            if moved or standing.lag == 0 or partition not in self._progress_s:
+                self._progress_s[partition] = now_s
+            worst_s = min(worst_s, self._progress_s[partition])
+        for gone in self._progress_s.keys() - standings.keys():
+            del self._progress_s[gone]
+            self._done.pop(gone, None)
+        self._waiting = sum(standing.lag for standing in standings.values())
+        return self._verdict(self._waiting, worst_s, now_s)
+
+    def _verdict(self, lag: int, since_s: float, now_s: float) -> Liveness:
+        return Liveness(lag, now_s - since_s, stalled(lag, since_s, now_s, self._stall_s))
