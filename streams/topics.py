@@ -88,13 +88,16 @@ async def ensure_topics(
     await admin.start()
     try:
         report = Report(partitions=await _partitions(admin))
-        copies = replication or min(REPLICATION, len((await admin.describe_cluster())["brokers"]))
+        cluster = await admin.describe_cluster()
+        copies = replication or min(REPLICATION, len(cluster["brokers"]))
         specs = [_as_wide(spec, specs, report) for specs in [list(specs)] for spec in specs]
         missing = [spec for spec in specs if spec.name not in report.partitions]
         there = [spec for spec in specs if spec.name in report.partitions]
         report.findings += await _differences(admin, there, copies, report)
-        if create:
-            await _create(admin, client, missing, copies, report)
+        if create and cluster.get("controller_id", -1) < 0:
+            await _create_by_asking(client, missing, report)
+        elif create:
+            await _create(admin, missing, copies, report)
         else:
             report.findings += [f"topic {spec.name} does not exist" for spec in missing]
         return report
@@ -116,17 +119,11 @@ async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
     return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(list(names))}
 
 
-async def _create(
-    admin: AIOKafkaAdminClient, client: Mapping[str, Any], specs: list[TopicSpec], copies: int, report: Report
-) -> None:
+async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec], copies: int, report: Report) -> None:
     if not specs:
         return
     new = [NewTopic(spec.name, spec.partitions, copies, topic_configs=spec.configs(copies)) for spec in specs]
-    try:
-        response = await admin.create_topics(new)
-    except IncompatibleBrokerVersion:
-        await _create_by_asking(client, specs, report)
-        return
+    response = await admin.create_topics(new)
     for name, code, *message in response.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
@@ -148,7 +145,7 @@ async def _wait_for(admin: AIOKafkaAdminClient, specs: list[TopicSpec], report: 
 
 
 async def _create_by_asking(client: Mapping[str, Any], specs: list[TopicSpec], report: Report) -> None:
-    """The embedded broker creates a topic when it is asked about, with its own number of partitions."""
+    """The embedded broker has no controller; it creates a topic of four partitions when it is asked about."""
     producer = AIOKafkaProducer(**client)
     await producer.start()
     try:
