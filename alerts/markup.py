@@ -5,7 +5,7 @@ import unicodedata
 
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 ELLIPSIS = "…"
-SLACK_USER = re.compile(r"slack:([UW][A-Z0-9]{2,20})")
+SLACK_USER = re.compile(r"slack:([UW][A-Z0-9]{1,20})")
 
 
 def clean(text: str) -> str:

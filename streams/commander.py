@@ -54,7 +54,8 @@ class View:
         partition = TopicPartition(self._wiring.kills, 0)
         self._consumer.assign([partition])
         end = (await self._consumer.end_offsets([partition]))[partition]
-        await self._consumer.seek_to_beginning(partition)
+        # seek_to_beginning would race with the reset to the configured offset that assign has begun.
+        self._consumer.seek(partition, (await self._consumer.beginning_offsets([partition]))[partition])
         while await self._consumer.position(partition) < end:
             await self.poll(200)
 

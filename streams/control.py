@@ -84,7 +84,7 @@ async def read_compacted(client: Mapping[str, Any], topic: str) -> dict[str, byt
     try:
         consumer.assign([partition])
         end = (await consumer.end_offsets([partition]))[partition]
-        await consumer.seek_to_beginning(partition)
+        consumer.seek(partition, (await consumer.beginning_offsets([partition]))[partition])
         while await consumer.position(partition) < end:
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 rows |= {r.key.decode(): r.value for r in records if r.key is not None}

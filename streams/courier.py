@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol, TypeVar
 
@@ -62,6 +63,7 @@ class Courier:
         self._counted = counted
         self._posted = posted
         self._resume_s = 0.0
+        self._tries: Counter[str] = Counter()
         self._logged: set[str] = set()
         self._asides: set[asyncio.Task[None]] = set()
 
@@ -86,7 +88,8 @@ class Courier:
         notices = due(self._keeper.book, self.sink.name, self._telling, now_s)
         if not notices:
             return IDLE_S
-        await self._attempt(notices[0])
+        # What failed goes behind what was tried less often: one message can't hold up the others.
+        await self._attempt(min(notices, key=lambda notice: self._tries[notice.incident]))
         return max(self._resume_s - self._now_s(), 0.0)
 
     async def close(self) -> None:
@@ -115,7 +118,7 @@ class Courier:
         except SinkError as error:
             self._failed(incident, error)
         else:
-            self._worked()
+            self._worked(incident)
 
     async def _post(self, incident: Incident, notice: Notice) -> None:
         """Send a first message; the intent is durable before, so that a crash is known to have been one."""
@@ -175,17 +178,19 @@ class Courier:
             return
         self._resume_s = self._now_s() + min(BACKOFF_MAX_S, 2.0 ** min(self.failures, 10))
         self.failures += 1
-        if incident.id not in self._logged and len(self._logged) < LOGGED_MAX:
-            self._logged.add(incident.id)
-            log.warning(
-                "%s is failing (%s); not told yet: %s", self.sink.name, error, plain(self._keeper.view(incident))
-            )
+        self._tries[incident.id] += 1
+        for notice in due(self._keeper.book, self.sink.name, self._telling, self._now_s()):
+            if notice.need == "post" and notice.incident not in self._logged and len(self._logged) < LOGGED_MAX:
+                self._logged.add(notice.incident)
+                text = plain(self._keeper.view(self._keeper.book.incidents[notice.incident]))
+                log.warning("%s is failing (%s); not told yet: %s", self.sink.name, error, text)
 
-    def _worked(self) -> None:
+    def _worked(self, incident: Incident) -> None:
         self._counted(self.sink.name, "sent")
         if self.failures:
             log.warning("%s works again after %d failures", self.sink.name, self.failures)
         self.failures = 0
+        del self._tries[incident.id]
         self._logged.clear()
 
     def _aside(self, errand: Awaitable[None]) -> None:

@@ -150,10 +150,12 @@ class Notifier:
         rows written with the others'.
         """
         changed = set(ids)
-        if not changed:
+        # Even who changed nothing waits: a replay must not be acked before the row it repeats.
+        if not (changed or self._dirty or self._writing.locked()):
             return
         self._dirty |= changed
-        self._wake()
+        if changed:
+            self._wake()
         async with self._writing:
             batch, self._dirty = self._dirty, set()
             try:

@@ -68,8 +68,9 @@ class Sentence:
 
 
 def _breach(verdict: Verdict, call: Call, row: AgentRow) -> Breach:
-    minutes = sorted(row.ledger.minutes)[-2:]
-    tokens = max((row.ledger.minutes[m].tokens for m in minutes), default=0)
+    minutes = [row.ledger.minutes[m] for m in sorted(row.ledger.minutes)[-2:]]
+    tokens = max((m.tokens for m in minutes), default=0)
+    usd = max((m.micro_usd for m in minutes), default=0) / 1e6
     return Breach(
         scope=verdict.scope,
         value=verdict.value,
@@ -83,7 +84,7 @@ def _breach(verdict: Verdict, call: Call, row: AgentRow) -> Breach:
             agent=call.agent,
             run=verdict.run,
             model=call.model,
-            seen_usd_per_min=verdict.seen_usd_per_min,
+            seen_usd_per_min=verdict.seen_usd_per_min or usd,
             usual_usd_per_min=verdict.usual_usd_per_min,
             says=dict(verdict.says),
         ),

@@ -94,7 +94,7 @@ async def ensure_topics(
         missing = [spec for spec in specs if spec.name not in report.partitions]
         there = [spec for spec in specs if spec.name in report.partitions]
         report.findings += await _differences(admin, there, copies, report)
-        if create and cluster.get("controller_id", -1) < 0:
+        if create and cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
             await _create_by_asking(client, missing, report)
         elif create:
             await _create(admin, missing, copies, report)
