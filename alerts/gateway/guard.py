@@ -1,0 +1,171 @@
+"""The decision of a gateway: which records it believes, and which calls it refuses. Pure: it is told the time."""
+
+from collections import OrderedDict
+from enum import StrEnum
+
+from msgspec import Struct
+
+from .book import Book, Verdict
+from .health import Health, Policy, Watch
+from .identity import ALLOWED, DENIALS, Answer, Denial, Identity
+from .keys import Signed, Trust
+from .lineage import Lineage
+from .snapshot import decode_snapshot, encode_snapshot
+from .throttle import Throttles
+from .wire import GLOBAL, Command, Heartbeat, State, WireError
+
+
+class Kind(StrEnum):
+    """What became of a record."""
+
+    COMMAND = "command"
+    HEARTBEAT = "heartbeat"
+    OLD = "old"
+    TOMBSTONE = "tombstone"
+    REFUSED = "refused"
+
+
+class Outcome(Struct, frozen=True):
+    """The answer to one record; `why` says what was wrong with it."""
+
+    kind: Kind
+    why: str = ""
+    command: Command | None = None
+
+
+class Guard:
+    """Everything that a gateway knows. Not for several threads at once."""
+
+    def __init__(
+        self, env: str, trust: Trust, now_s: float, *, policy: Policy | None = None, book: Book | None = None
+    ) -> None:
+        self.book = book or Book()
+        self.watch = Watch(policy or Policy(), now_s)
+        self._env = env
+        self._trust = trust
+        self._lineage = Lineage()
+        self._team_of: OrderedDict[str, str] = OrderedDict()
+        self._throttles = Throttles()
+
+    def apply(self, key: str, value: bytes | None, now_s: float) -> Outcome:
+        """Take in one record of the kill topic; what can't be believed changes nothing but the alarm."""
+        if value is None:
+            if self.book.drop_if_idle(key, now_s):
+                return Outcome(Kind.TOMBSTONE)
+            return self._refuse(f"a tombstone for {key!r}, which is in force", now_s)
+        try:
+            signed = self._trust.open(value, key)
+        except WireError as error:
+            return self._refuse(str(error), now_s)
+        if signed.payload.env != self._env:
+            return self._refuse(f"meant for environment {signed.payload.env!r}", now_s)
+        if isinstance(signed.payload, Heartbeat):
+            wrong = self.watch.hear(signed.payload, self.book, now_s)
+            return Outcome(Kind.OLD) if wrong is None else Outcome(Kind.HEARTBEAT, wrong)
+        return self._file(signed, signed.payload, value, now_s)
+
+    def begin_sync(self) -> None:
+        """Say that Kafka is reachable and being read."""
+        self.watch.reading = True
+
+    def reach_end(self) -> None:
+        """Say that the topic has been read to the end captured at the start."""
+        self.watch.at_end = True
+
+    def health(self, now_s: float) -> Health:
+        """Return the state of the kill protocol's table."""
+        return self.watch.health(now_s)
+
+    def ready(self, now_s: float) -> bool:
+        """Whether it may be sent calls: once synced, or on its snapshot when Kafka doesn't answer."""
+        return self.health(now_s) not in (Health.BOOT, Health.SYNCING)
+
+    def check(self, who: Identity, now_s: float) -> Answer:
+        """Say whether a call may go out. Takes from the bucket of a throttle."""
+        active = self.book.active
+        found = [active[scope].command for scope in self.scopes_of(who) if scope in active]
+        if found:
+            answer = self._obey([each for each in found if each.in_force(now_s)], who, now_s)
+            if answer is not None:
+                return answer
+        watch = self.watch
+        if not watch.synced or watch.policy.stale == "closed" or watch.policy.closed_scopes:
+            return self._unsure(who, now_s)
+        return ALLOWED
+
+    def scopes_of(self, who: Identity) -> list[str]:
+        """List every scope whose command the call must obey."""
+        scopes = [GLOBAL]
+        if who.agent:
+            scopes.append("agent:" + who.agent)
+        team = self._known_team(who.agent, who.team) if who.agent else who.team
+        if team:
+            scopes.append("team:" + team)
+        if who.claimed_agent and who.claimed_agent != who.agent:
+            scopes += ("agent:" + who.claimed_agent, "team:" + self._team_of.get(who.claimed_agent, ""))
+        if who.claimed_team and who.claimed_team != team:
+            scopes.append("team:" + who.claimed_team)
+        if who.workflow:
+            scopes.append("workflow:" + who.workflow)
+        if who.run:
+            scopes += ["run:" + run for run in self._lineage.line(who.run, who.parents)]
+        return scopes
+
+    def snapshot(self) -> bytes:
+        """Return what `restore` needs to go on enforcing, checksummed."""
+        return encode_snapshot((scope, entry.value) for scope, entry in self.book.entries.items())
+
+    def restore(self, content: bytes, now_s: float) -> int:
+        """Load a snapshot before anything else; raise WireError if it is damaged. Return the entries believed."""
+        records = decode_snapshot(content)
+        believed = sum(self.apply(key, value, now_s).kind is Kind.COMMAND for key, value in records)
+        self.watch.restored = believed == len(records)
+        return believed
+
+    def _file(self, signed: Signed, command: Command, value: bytes, now_s: float) -> Outcome:
+        filed = self.book.file(signed, value, now_s)
+        if filed.verdict is Verdict.ACCEPTED:
+            self._throttles.forget(command.scope)
+            return Outcome(Kind.COMMAND, command=command)
+        if filed.verdict is Verdict.OLD:
+            return Outcome(Kind.OLD, command=command)
+        return self._refuse(filed.why, now_s)
+
+    def _refuse(self, why: str, now_s: float) -> Outcome:
+        self.watch.alarm(now_s)
+        return Outcome(Kind.REFUSED, why)
+
+    def _obey(self, commands: list[Command], who: Identity, now_s: float) -> Answer | None:
+        """Apply all, the hardest first; None if none is in force, or none can vouch for an unsure gateway."""
+        model = ""
+        for command in sorted(commands, key=lambda each: -each.state.severity):
+            if command.state is State.DOWNGRADED:
+                model = command.models.get(who.model, command.models.get("*", ""))
+                continue
+            wait_s = self._throttles.wait_s(command, now_s) if command.state is State.THROTTLED else 0.0
+            if command.state is not State.THROTTLED or wait_s:
+                return Answer(False, DENIALS[command.state], command, command.reason, retry_after_s=wait_s)
+        if not commands or not (self.watch.synced or self.watch.restored):
+            return None
+        return Answer(True, None, commands[-1], commands[-1].reason, model)
+
+    def _unsure(self, who: Identity, now_s: float) -> Answer:
+        watch = self.watch
+        if not watch.synced and not watch.restored:
+            if watch.policy.unsynced == "closed":
+                return Answer(False, Denial.NOT_READY, reason="this gateway has not yet read what is in force")
+            return ALLOWED
+        if watch.unsure_s(now_s) < max(watch.policy.closed_after_s, 1e-9):
+            return ALLOWED
+        if watch.policy.stale == "closed" or not watch.policy.closed_scopes.isdisjoint(self.scopes_of(who)):
+            return Answer(False, Denial.STALE, reason="this gateway no longer hears what is in force")
+        return ALLOWED
+
+    def _known_team(self, agent: str, team: str) -> str:
+        if not team:
+            return self._team_of.get(agent, "")
+        if self._team_of.get(agent) != team:
+            self._team_of[agent] = team
+            if len(self._team_of) > 50_000:
+                self._team_of.popitem(last=False)
+        return team

@@ -1,0 +1,103 @@
+"""How far a gateway can be relied on: the states of the kill protocol. Pure: it is told the time."""
+
+from enum import StrEnum
+from typing import Literal
+
+from msgspec import Struct
+
+from .book import Book
+from .wire import Heartbeat
+
+
+class Health(StrEnum):
+    """A gateway's state."""
+
+    BOOT = "boot"
+    SYNCING = "syncing"
+    LIVE = "live"
+    STALE = "stale"
+    UNTRUSTED = "untrusted"
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """What a gateway does when it can't be sure. Durations are seconds.
+
+    `unsynced` is for a gateway that knows nothing at all: no snapshot, and the topic not read to its end.
+    `stale` is for scopes without a command while no heartbeat is heard; `closed_scopes` are closed even if
+    the rest is open. Closing waits for `closed_after_s`.
+    """
+
+    stale_after_s: float = 10.0
+    skew_s: float = 5.0
+    boot_wait_s: float = 5.0
+    distrust_s: float = 30.0
+    mismatches_max: int = 2
+    unsynced: Literal["open", "closed"] = "closed"
+    stale: Literal["open", "closed"] = "open"
+    closed_after_s: float = 60.0
+    closed_scopes: frozenset[str] = frozenset()
+
+
+class Watch:
+    """Listens to heartbeats and alarms, and says what they amount to."""
+
+    def __init__(self, policy: Policy, now_s: float) -> None:
+        self.policy = policy
+        self.reading = False
+        self.at_end = False
+        self.synced = False
+        self.restored = False
+        self.last: Heartbeat | None = None
+        self.alarms = 0
+        self._started_s = now_s
+        self._heard_s = float("-inf")
+        self._mismatches = 0
+        self._distrusted_since_s = self._distrusted_until_s = float("-inf")
+
+    def health(self, now_s: float) -> Health:
+        """Return the state at `now_s`."""
+        if not self.synced:
+            if self.restored and now_s - self._started_s > self.policy.boot_wait_s:
+                return Health.STALE
+            return Health.SYNCING if self.reading else Health.BOOT
+        if now_s < self._distrusted_until_s or self._mismatches > self.policy.mismatches_max:
+            return Health.UNTRUSTED
+        return Health.STALE if now_s - self._heard_s > self.policy.stale_after_s else Health.LIVE
+
+    def heartbeat_age_s(self, now_s: float) -> float:
+        """Seconds since a fresh heartbeat; infinity before the first."""
+        return now_s - self._heard_s
+
+    def unsure_s(self, now_s: float) -> float:
+        """Seconds since it was last known to be up to date; 0 while it is."""
+        health = self.health(now_s)
+        if health is Health.LIVE:
+            return 0.0
+        if health is Health.UNTRUSTED:
+            return now_s - self._distrusted_since_s
+        return now_s - max(self._heard_s, self._started_s)
+
+    def alarm(self, now_s: float) -> None:
+        """Take in that something could not be believed."""
+        self.alarms += 1
+        if now_s >= self._distrusted_until_s:
+            self._distrusted_since_s = now_s
+        self._distrusted_until_s = now_s + self.policy.distrust_s
+
+    def hear(self, heartbeat: Heartbeat, book: Book, now_s: float) -> str | None:
+        """Compare a verified heartbeat with the book; return what is wrong with it, None if it is old."""
+        last = self.last
+        if last is not None and (heartbeat.epoch, heartbeat.issued_at) <= (last.epoch, last.issued_at):
+            return None
+        self.last = heartbeat
+        if not -self.policy.skew_s <= now_s - heartbeat.issued_at <= self.policy.stale_after_s:
+            return "not fresh"
+        self._heard_s = now_s
+        if book.digest(heartbeat.issued_at) == (heartbeat.active, heartbeat.digest):
+            self._mismatches = 0
+            self.synced = self.synced or self.at_end
+            return ""
+        self._mismatches += 1
+        if self._mismatches == self.policy.mismatches_max + 1:
+            self._distrusted_since_s = now_s
+        return "the digest differs: a record is missing or was undone"

@@ -1,0 +1,103 @@
+"""Who is calling, and what a gateway answers; no state."""
+
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from .wire import Command, State
+
+
+class Identity(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who makes a call.
+
+    `agent` and `team` are what the gateway has authenticated (the key's alias, its team). What the caller says
+    of itself goes into the other fields: it can add a reason to refuse, never take one away.
+    """
+
+    agent: str = ""
+    team: str = ""
+    claimed_agent: str = ""
+    claimed_team: str = ""
+    workflow: str = ""
+    run: str = ""
+    parents: tuple[str, ...] = ()
+    """Runs above `run`, nearest first, as far as the caller knows."""
+    model: str = ""
+
+
+class Denial(StrEnum):
+    """Why a call is refused; the `type` and `code` of the body."""
+
+    KILLED = "agent_killed"
+    HELD = "agent_held"
+    THROTTLED = "agent_throttled"
+    CEILING = "limit_reached"
+    STALE = "gateway_stale"
+    NOT_READY = "gateway_not_ready"
+
+
+class Answer(Struct, frozen=True, gc=False):
+    """What becomes of a call. `model` is set when a cheaper one must be used."""
+
+    allowed: bool
+    denial: Denial | None = None
+    command: Command | None = None
+    reason: str = ""
+    model: str = ""
+    retry_after_s: float = 0.0
+
+
+ALLOWED = Answer(True)
+DENIALS = {State.KILLED: Denial.KILLED, State.HELD: Denial.HELD, State.THROTTLED: Denial.THROTTLED}
+_WORDS = {
+    Denial.KILLED: "is stopped",
+    Denial.HELD: "is on hold until a person decides",
+    Denial.THROTTLED: "is limited to fewer calls",
+}
+
+
+def denial_body(answer: Answer, release_url: str = "") -> bytes:
+    """Return the JSON body of a refusal; `until` is Unix seconds or null."""
+    assert answer.denial is not None
+    command = answer.command
+    until = None if command is None or command.ends_s == float("inf") else command.ends_s
+    error: dict[str, Any] = {
+        "type": answer.denial,
+        "code": answer.denial,
+        "message": denial_message(answer),
+        "scope": command.scope if command else None,
+        "reason": answer.reason,
+        "kill_id": command.kill_id if command else None,
+        "until": until,
+        "release_url": release_link(release_url, command) if command else None,
+    }
+    return msgspec.json.encode({"error": error})
+
+
+def denial_message(answer: Answer) -> str:
+    """Say in a sentence who is refused and why."""
+    if answer.command is None or answer.denial not in _WORDS:
+        return f"Refused by Brakeline: {answer.reason}"
+    return f"Refused by Brakeline: {answer.command.scope} {_WORDS[answer.denial]}: {answer.reason}"
+
+
+def release_link(template: str, command: Command) -> str | None:
+    """Fill `{scope}`, `{seq}` and `{incident}` into the operator's link; None without one."""
+    if not template:
+        return None
+    filled = template.replace("{scope}", quote(command.scope, safe="")).replace("{seq}", str(command.seq))
+    return filled.replace("{incident}", quote(command.incident_id, safe=""))
+
+
+def denial_headers(answer: Answer) -> dict[str, str]:
+    """Return a refusal's headers: no SDK retries it, and a log can find the command."""
+    headers = {"x-should-retry": "false", "content-type": "application/json", "cache-control": "no-store"}
+    if answer.denial is not None:
+        headers["x-brakeline-denial"] = str(answer.denial)
+    if answer.command is not None:
+        headers["x-brakeline-kill-id"] = quote(answer.command.kill_id, safe=":/@")
+        headers["x-brakeline-scope"] = quote(answer.command.scope, safe=":/@")
+    return headers
