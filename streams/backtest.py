@@ -1,0 +1,162 @@
+"""What the service would have done with events of the past, as if armed: the proof before arming."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from msgspec import Struct, field
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from alerts.decision import Action, Decision
+from streams.assembly import judge_of, prices_of, rules_of
+from streams.engine import Engine, EngineSettings
+from streams.events import TokenEvent, decode
+from streams.history import History
+from streams.prices import Prices
+from streams.records import RecordBatch
+from streams.replay import Replay, batches, decision_line, open_lines
+from streams.settings import Settings
+from streams.teams import Teams
+
+Advance = Callable[[int, float], None]
+SAID = (Action.WARN, Action.THROTTLE, Action.DOWNGRADE, Action.HOLD, Action.KILL)
+
+
+class Planned(Struct, frozen=True):
+    """A period that a person knows to be legitimate: a kill of a matching agent within it is false.
+
+    `agents` are names, or "*" for all; times are Unix seconds.
+    """
+
+    start: float
+    end: float
+    agents: tuple[str, ...] = ("*",)
+
+    def covers(self, decision: Decision) -> bool:
+        """Tell whether a decision falls into this period."""
+        named = "*" in self.agents or decision.evidence.agent in self.agents
+        return named and self.start <= decision.at_s <= self.end
+
+
+class Outcome(Struct):
+    """What one configuration would have done."""
+
+    decisions: list[Decision] = field(default_factory=list)
+    history: History = field(default_factory=History)
+    events: int = 0
+    cpu_s: float = 0.0
+
+    @property
+    def kills(self) -> list[Decision]:
+        """Return the kills, in order of time."""
+        return [d for d in self.decisions if d.action is Action.KILL]
+
+
+def replay_of(settings: Settings, shards: int = 1) -> Replay:
+    """Return the engines and the team stage that `settings` ask for, armed."""
+    rules = msgspec.structs.replace(rules_of(settings), shadow=False)
+    engine = EngineSettings(rules=rules)
+    engines = [Engine(engine, judge_of(settings), prices_of(settings)) for _ in range(shards)]
+    return Replay(engines, Teams(rules, judge_of(settings), shards, engine.lateness_s))
+
+
+def run(settings: Settings, source: str, sink: "Sink", shards: int = 1, *, remember: bool = False) -> Outcome:
+    """Judge all events of `source`, writing decisions as they fall; `remember` keeps what a report needs."""
+    replay, outcome, prices = replay_of(settings, shards), Outcome(), prices_of(settings)
+    with _progress() as advance:
+        for batch in batches(open_lines(source)):
+            began = time.process_time()
+            decisions = [d for d in replay.feed(batch) if d.action in SAID]
+            outcome.cpu_s += time.process_time() - began
+            outcome.events += len(batch)
+            if remember:
+                _remember(outcome.history, batch, prices)
+                outcome.decisions += decisions
+            else:
+                outcome.decisions += [d for d in decisions if d.action is Action.KILL]
+            sink.write(decisions)
+            advance(len(batch), batch.timestamps_ms[-1] / 1000)
+    counts = replay.counts
+    sink.say(
+        f"{counts.consumed:,} events: {counts.accepted:,} judged, {counts.duplicate:,} duplicate, "
+        f"{counts.late:,} late, {counts.quarantined.total():,} unusable; "
+        f"{1e6 * outcome.cpu_s / max(1, outcome.events):.1f} us of CPU an event"
+    )
+    for reason, number in counts.quarantined.most_common(5):
+        sink.say(f"  unusable: {number:,} {reason}")
+    return outcome
+
+
+def _remember(history: History, batch: RecordBatch, prices: Prices) -> None:
+    for value in batch.values:
+        for event in decode(value):
+            if isinstance(event, TokenEvent):
+                history.add(event.agent, event.ts, prices.of(event.model, event.ts).micro_usd(event))
+
+
+class Sink:
+    """Where decisions and remarks go: JSON lines to a file, to "-" (standard output) or nowhere; remarks to stderr."""
+
+    def __init__(self, target: str | None) -> None:
+        self._stream: IO[bytes] | None = None
+        if target == "-":
+            self._stream = sys.stdout.buffer
+        elif target is not None:
+            self._stream = Path(target).open("wb")  # noqa: SIM115 - closed by `close`
+
+    def write(self, decisions: Iterable[Decision]) -> None:
+        """Write one line a decision."""
+        if self._stream is not None:
+            for decision in decisions:
+                self._stream.write(msgspec.json.encode(decision_line(decision)) + b"\n")
+
+    def say(self, text: str) -> None:
+        """Tell the person."""
+        sys.stderr.write(text + "\n")
+
+    def close(self) -> None:
+        """Flush, and close a file."""
+        if self._stream is not None:
+            self._stream.flush()
+            if self._stream is not sys.stdout.buffer:
+                self._stream.close()
+
+
+@contextmanager
+def _progress() -> Iterator["Advance"]:
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task, done = bar.add_task("reading events"), 0
+
+        def advance(records: int, now_s: float) -> None:
+            nonlocal done
+            done += records
+            day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(now_s))
+            bar.update(task, description=f"{done:,} events, up to {day} UTC")
+
+        yield advance
+
+
+def false_kills(kills: Iterable[Decision], planned: list[Planned]) -> list[Decision]:
+    """Return the kills that fall into a planned period of their agent."""
+    return [kill for kill in kills if any(period.covers(kill) for period in planned)]
+
+
+def read_planned(path: Path | None) -> list[Planned]:
+    """Read labels, a JSON object a line. Raises ValueError with the line's number."""
+    if path is None:
+        return []
+    found = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        if line.strip():
+            try:
+                found.append(msgspec.json.decode(line, type=Planned))
+            except msgspec.MsgspecError as error:
+                raise ValueError(f'{path}:{number}: {error}; write {{"start": s, "end": s, "agents": [..]}}') from None
+    return found
