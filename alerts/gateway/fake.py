@@ -1,0 +1,97 @@
+"""A gateway in memory for customers' tests: no Kafka, no keys to make, no clock unless one is given."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .guard import Guard, Kind
+from .identity import Answer, Identity
+from .keys import Role, SigningKey, Trust
+from .wire import HEARTBEAT_KEY, VERSION, Command, Heartbeat, State
+
+ENV = "test"
+
+
+class FakeGateway:
+    """Say what is in force, then see what your code does about it.
+
+    >>> gateway = FakeGateway()
+    >>> gateway.kill("agent:a")
+    >>> gateway.check(Identity(agent="a")).allowed
+    False
+    >>> gateway.release("agent:a")
+    >>> gateway.check(Identity(agent="a")).allowed
+    True
+    """
+
+    def __init__(self, clock: Callable[[], float] = lambda: 1_000.0) -> None:
+        self.clock = clock
+        self._approver = SigningKey.make(Role.APPROVER)
+        self._commander = SigningKey.make(Role.COMMANDER)
+        self.guard = Guard(ENV, Trust.of(self._approver, self._commander), clock())
+        self._beat()
+
+    def kill(self, scope: str, reason: str = "a test", expires_at: float | None = None) -> None:
+        """Stop a scope, such as "agent:a", until `expires_at` (Unix seconds) if given."""
+        self.order(scope, State.KILLED, reason, expires_at=expires_at)
+
+    def hold(self, scope: str, reason: str = "a test") -> None:
+        """Hold a scope until it is released."""
+        self.order(scope, State.HELD, reason)
+
+    def throttle(self, scope: str, rate_per_min: float, reason: str = "a test") -> None:
+        """Let `rate_per_min` calls through."""
+        self.order(scope, State.THROTTLED, reason, rate_per_min=rate_per_min)
+
+    def downgrade(self, scope: str, models: dict[str, str], reason: str = "a test") -> None:
+        """Map models to cheaper ones; "*" stands for any other."""
+        self.order(scope, State.DOWNGRADED, reason, models=models)
+
+    def release(self, scope: str, reason: str = "a test") -> None:
+        """Let a scope work again."""
+        self.order(scope, State.RELEASED, reason)
+
+    def check(self, who: Identity) -> Answer:
+        """Ask as an adapter does."""
+        return self.guard.check(who, self.clock())
+
+    def order(
+        self,
+        scope: str,
+        state: State,
+        reason: str,
+        *,
+        expires_at: float | None = None,
+        rate_per_min: float | None = None,
+        models: dict[str, str] | None = None,
+    ) -> None:
+        """Put any command in force."""
+        held = self.guard.book.get(scope)
+        optional: dict[str, Any] = {"expires_at": expires_at, "rate_per_min": rate_per_min}
+        command = Command(
+            v=VERSION,
+            env=ENV,
+            scope=scope,
+            state=state,
+            epoch=1,
+            seq=held.seq + 1 if held else 1,
+            writer="fake",
+            issued_at=self.clock(),
+            reason=reason,
+            incident_id="fake",
+            actor="user:test",
+            models=models or {},
+            **{name: value for name, value in optional.items() if value is not None},
+        )
+        outcome = self.guard.apply(scope, self._approver.sign(command), self.clock())
+        assert outcome.kind is Kind.COMMAND, outcome.why
+        self._beat()
+
+    def _beat(self) -> None:
+        active, digest = self.guard.book.digest(self.clock())
+        self.guard.begin_sync()
+        self.guard.reach_end()
+        beat = Heartbeat(
+            v=VERSION, env=ENV, writer="fake", epoch=1, max_seq=self.guard.book.highest[1], active=active,
+            digest=digest, issued_at=self.clock(),
+        )  # fmt: skip
+        self.guard.apply(HEARTBEAT_KEY, self._commander.sign(beat), self.clock())
