@@ -17,6 +17,7 @@ class Message(Struct, frozen=True):
     key: bytes | None
     value: bytes | None
     partition: int | None = None
+    timestamp_ms: int | None = None
 
 
 class UndeliveredError(Exception):
@@ -66,7 +67,10 @@ class Outlet:
             raise UndeliveredError("the producer isn't started")
         try:
             async with asyncio.timeout(self._delivery_s):
-                acks = [await producer.send(m.topic, m.value, m.key, partition=m.partition) for m in messages]
+                acks = [
+                    await producer.send(m.topic, m.value, m.key, partition=m.partition, timestamp_ms=m.timestamp_ms)
+                    for m in messages
+                ]
                 return [(await ack).offset for ack in acks]
         except TimeoutError:
             raise UndeliveredError(f"no acknowledgement within {self._delivery_s:.0f} s") from None

@@ -1,0 +1,126 @@
+"""Everything that the demo runs: broker, service and gateway, each a process of its own on the loopback interface."""
+
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+from msgspec import Struct
+
+from alerts.gateway.keys import write_keys
+from streams.broker import embedded_broker
+
+PREFIX = "demo"
+START_S = 60.0
+STOP_S = 15.0
+
+
+class StageError(Exception):
+    """A part of the demo didn't start; the message says which, and the end of its log."""
+
+
+class Stage(Struct, frozen=True):
+    """Where the parts listen."""
+
+    bootstrap: str
+    service: str
+    gateway: str
+    settings: Path
+
+
+@asynccontextmanager
+async def stage(folder: Path, bootstrap: str | None) -> AsyncIterator[Stage]:
+    """Start broker (the embedded one without `bootstrap`), service and gateway; end them when the context closes.
+
+    `folder` takes keys, configuration and logs. Raises StageError.
+    """
+    async with AsyncExitStack() as parts:
+        address = bootstrap or parts.enter_context(embedded_broker())
+        write_keys(folder / "keys")
+        ports = _free_ports(2)
+        settings = _write_settings(folder, address, ports[0])
+        run = [sys.executable, "-m", "streams.cli", "run", str(settings)]
+        await parts.enter_async_context(_process("service", run, folder))
+        gateway = [sys.executable, "-m", "alerts.gateway", "sidecar", "--bootstrap", address, "--prefix", PREFIX]
+        gateway += ["--env", "demo", "--trust", str(folder / "keys" / "trust.json")]
+        gateway += ["--gateway-id", "demo-gateway", "--listen", f"127.0.0.1:{ports[1]}"]
+        await parts.enter_async_context(_process("gateway", gateway, folder))
+        found = Stage(address, f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", settings)
+        await _wait_ready("service", f"{found.service}/readyz", folder)
+        await _wait_ready("gateway", f"{found.gateway}/readyz", folder)
+        yield found
+
+
+def _write_settings(folder: Path, bootstrap: str, port: int) -> Path:
+    content = {
+        "kafka": {"bootstrap": bootstrap},
+        "topics": {"prefix": PREFIX, "partitions": 4, "timestamp_type": "create", "replication": 1},
+        "service": {"app_id": PREFIX, "data_dir": str(folder / "data"), "web_port": port},
+        "mode": "armed",
+        "keys": {"dir": str(folder / "keys"), "env": "demo"},
+        "logs": {"format": "text"},
+    }
+    path = folder / "brakeline.yaml"
+    path.write_text(json.dumps(content, indent=2))  # JSON is YAML.
+    return path
+
+
+def _free_ports(number: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@asynccontextmanager
+async def _process(name: str, command: list[str], folder: Path) -> AsyncIterator[None]:
+    with (folder / f"{name}.log").open("wb") as log:
+        child = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            if child.returncode is None:
+                child.terminate()
+                try:
+                    await asyncio.wait_for(child.wait(), STOP_S)
+                except TimeoutError:
+                    child.kill()
+                    await child.wait()
+
+
+async def _wait_ready(name: str, url: str, folder: Path) -> None:
+    deadline = asyncio.get_running_loop().time() + START_S
+    async with aiohttp.ClientSession() as client:
+        while asyncio.get_running_loop().time() < deadline:
+            try:
+                async with client.get(url) as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.2)
+    tail = (folder / f"{name}.log").read_text(errors="replace")[-2000:]
+    raise StageError(f"the {name} was not ready within {START_S:.0f} s; the end of its log:\n{tail}")
+
+
+async def consumed(client: aiohttp.ClientSession, service: str) -> float:
+    """Return how many events the service has counted."""
+    async with client.get(f"{service}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    found = [line.split()[-1] for line in lines if line.startswith("brakeline_events_consumed_total")]
+    return float(found[0]) if found else 0.0
+
+
+def headers_of(event: Mapping[str, object]) -> dict[str, str]:
+    """Return what the gateway tells its sidecar about a call."""
+    return {
+        "x-brakeline-agent": str(event["agent"]),
+        "x-brakeline-team": str(event["team"]),
+        "x-run-id": str(event["run_id"]),
+        "x-parent-run-ids": str(event["parent_run_id"] or ""),
+    }
