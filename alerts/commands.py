@@ -1,13 +1,14 @@
 """From a decision to a signed command: epochs, sequence numbers, and what is refused. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from msgspec import UNSET, Struct, to_builtins
+from msgspec import UNSET, Struct, UnsetType, to_builtins
 
 from alerts.decision import Action, Decision
+from alerts.gateway.book import Book, Verdict, loosens
 from alerts.gateway.keys import Role, Signed, SigningKey, may_sign
-from alerts.gateway.wire import VERSION, Command, Heartbeat, State, encode_payload, fingerprint, split_scope
+from alerts.gateway.wire import VERSION, Command, Heartbeat, State, encode_payload, split_scope
 
 STATES = {
     Action.THROTTLE: State.THROTTLED,
@@ -28,10 +29,14 @@ class Ordered(Struct, frozen=True):
 
     command: Command
     value: bytes
+    role: Role
 
 
 class Orders:
     """What the kill topic says, and the next word on each scope. One writer owns it, named by its epoch.
+
+    It keeps the book that every gateway keeps, by the same rules. `order` only prepares a command; it counts
+    once `confirm` says that it is on the topic: what could not be written can be ordered again.
 
     `rate_per_min` and `models` are what a throttle and a downgrade order (see `wire.Command`).
     """
@@ -51,21 +56,49 @@ class Orders:
         self._keys = keys
         self._rate_per_min = rate_per_min
         self._models = dict(models or {})
-        self._held: dict[str, Command] = {}
+        self.damaged: set[str] = set()
+        self._book = Book(entries_max=1_000_000, bytes_max=1 << 30)
+        self._dropped_seq = 0
 
-    def observe(self, signed: Signed) -> bool:
+    def observe(self, signed: Signed, value: bytes, now_s: float) -> bool:
         """Take in a verified record of the kill topic; tell whether another writer has a higher epoch."""
         payload = signed.payload
         if payload.env != self.env:
             return False
         if isinstance(payload, Command):
-            held = self._held.get(payload.scope)
-            if held is None or payload.order > held.order:
-                self._held[payload.scope] = payload
+            accepted = self._book.file(signed, value, now_s).verdict is Verdict.ACCEPTED
+            self._note_damage(payload.scope, value, accepted)
         if payload.epoch > self.epoch:
             self.epoch = payload.epoch
             return True
         return False
+
+    def confirm(self, ordered: Ordered, now_s: float) -> None:
+        """Take in that a command has been written."""
+        signed = Signed(ordered.command, encode_payload(ordered.command), ordered.role)
+        self._book.file(signed, ordered.value, now_s)
+
+    def observe_unusable(self, scope: str, value: bytes | None, now_s: float) -> None:
+        """Take in a tombstone, or a record that can't be believed: it may hide a good one once compacted."""
+        entry = self._book.entries.get(scope)
+        if entry is not None and value is None and self._book.drop_if_idle(scope, now_s):
+            self._dropped_seq = max(self._dropped_seq, entry.command.seq)
+            self.damaged.discard(scope)
+        elif entry is not None:
+            self.damaged.add(scope)
+
+    def repairs(self) -> dict[str, bytes]:
+        """Return the records to be written again, by scope, and forget that they are to be."""
+        found = {scope: self._book.entries[scope].value for scope in self.damaged if scope in self._book.entries}
+        self.damaged.clear()
+        return found
+
+    def _note_damage(self, scope: str, value: bytes, accepted: bool) -> None:
+        entry = self._book.entries.get(scope)
+        if accepted or (entry is not None and entry.value == value):
+            self.damaged.discard(scope)
+        elif entry is not None:
+            self.damaged.add(scope)
 
     def take_over(self) -> None:
         """Begin a new epoch above all that was observed: what an earlier writer still sends is older."""
@@ -73,11 +106,11 @@ class Orders:
 
     def held(self, scope: str) -> Command | None:
         """Return the last word on a scope."""
-        return self._held.get(scope)
+        return self._book.get(scope)
 
     def active(self, now_s: float) -> list[Command]:
         """Return what is in force, by scope."""
-        return sorted((c for c in self._held.values() if c.in_force(now_s)), key=lambda c: c.scope)
+        return sorted(self._book.in_force(now_s), key=lambda c: c.scope)
 
     def order(self, decision: Decision, now_s: float) -> Ordered | None:
         """Return the command that a decision calls for; None if there is nothing (more) to order.
@@ -87,15 +120,17 @@ class Orders:
         state = STATES.get(decision.action)
         if state is None or decision.shadow:
             return None
-        held = self._held.get(decision.scope)
+        held = self._book.get(decision.scope)
         if state is State.RELEASED:
             self._check_release(decision, held, now_s)
         elif self._is_settled(decision, state, held, now_s):
             return None
         command = self._command(decision, state, held, now_s)
-        value = self._key(command, decision.actor).sign(command)
-        self._held[command.scope] = command
-        return Ordered(command, value)
+        key = self._key(command, decision.actor)
+        looser = loosens(held, command, now_s) if held and key.role is Role.DETECTOR else ""
+        if looser:
+            raise RefusedError(f"{decision.scope}: {looser}; an approver's key is needed")
+        return Ordered(command, key.sign(command), key.role)
 
     def _check_release(self, decision: Decision, held: Command | None, now_s: float) -> None:
         if held is None or not held.in_force(now_s):
@@ -125,13 +160,13 @@ class Orders:
             scope=decision.scope,
             state=state,
             epoch=self.epoch,
-            seq=(held.seq if held else 0) + 1,
+            seq=(held.seq if held else self._dropped_seq) + 1,
             writer=self.writer,
             issued_at=now_s,
             reason=decision.reason[:2000],
             incident_id=held.incident_id if held and state is State.RELEASED else decision.incident_id,
             actor=decision.actor,
-            expires_at=UNSET if decision.expires_s is None or state is State.RELEASED else decision.expires_s,
+            expires_at=_expiry(decision, state, held, now_s),
             evidence=_evidence(decision),
             rate_per_min=self._rate_per_min if state is State.THROTTLED else UNSET,
             models=self._models if state is State.DOWNGRADED else {},
@@ -155,15 +190,15 @@ class Orders:
 
     def heartbeat(self, now_s: float) -> bytes:
         """Return the signed heartbeat: what is in force now, in a digest."""
-        active = self.active(now_s)
+        active, digest = self._book.digest(now_s)
         beat = Heartbeat(
             v=VERSION,
             env=self.env,
             writer=self.writer,
             epoch=self.epoch,
-            max_seq=max((c.seq for c in self._held.values()), default=0),
-            active=len(active),
-            digest=digest(active),
+            max_seq=max(self._dropped_seq, self._book.top_seq),
+            active=active,
+            digest=digest,
             issued_at=now_s,
         )
         key = self._keys.get(Role.COMMANDER)
@@ -172,9 +207,14 @@ class Orders:
         return key.sign(beat)
 
 
-def digest(commands: Iterable[Command]) -> str:
-    """Return what a heartbeat says of the commands in force: the sum of their fingerprints, in hexadecimal."""
-    return f"{sum(fingerprint(encode_payload(c)) for c in commands) % (1 << 128):032x}"
+def _expiry(decision: Decision, state: State, held: Command | None, now_s: float) -> float | UnsetType:
+    """A detector that raises a command to a harder one never has it end earlier."""
+    if state is State.RELEASED or decision.expires_s is None:
+        return UNSET
+    ends_s = decision.expires_s
+    if decision.actor == DETECTOR and held is not None and held.in_force(now_s):
+        ends_s = max(ends_s, held.ends_s)
+    return UNSET if ends_s == float("inf") else ends_s
 
 
 def _evidence(decision: Decision) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -33,7 +34,8 @@ class Wiring(Struct, frozen=True):
 class View:
     """What the kill topic says, read from its beginning; `wait_synced` returns at the end captured at the start."""
 
-    def __init__(self, wiring: Wiring, trust: Trust, orders: Orders) -> None:
+    def __init__(self, wiring: Wiring, trust: Trust, orders: Orders, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self.orders = orders
         self.heartbeat: Heartbeat | None = None
         self.bad_records = 0
@@ -72,23 +74,26 @@ class View:
         for records in found.values():
             for record in records:
                 self.offset = record.offset
-                outrun |= self._take(record)
+                outrun |= self._take(record, self._clock())
         return outrun
 
-    def _take(self, record: Any) -> bool:
-        if record.key is None or record.value is None:
+    def _take(self, record: Any, now_s: float) -> bool:
+        key = (record.key or b"").decode("utf-8", "replace")
+        if record.value is None:
+            self.orders.observe_unusable(key, None, now_s)
             return False
         try:
-            signed = self._trust.open(record.value, record.key.decode("utf-8", "replace"))
+            signed = self._trust.verify(record.value, key)
         except WireError as error:
             self.bad_records += 1
+            self.orders.observe_unusable(key, record.value, now_s)
             log.warning("Ignored a record of the kill topic at offset %d: %s", record.offset, error)
             return False
         if isinstance(signed.payload, Heartbeat):
             self.heartbeat = signed.payload
         elif self.on_command is not None:
             self.on_command(signed.payload)
-        return self.orders.observe(signed)
+        return self.orders.observe(signed, record.value, now_s)
 
     def commander_is_live(self, now_s: float) -> bool:
         """Tell whether a commander has sent a heartbeat within 10 s."""
@@ -112,13 +117,15 @@ class Commander:
     ) -> None:
         self.orders = orders
         self.coverage = Coverage()
-        self.view = View(wiring, trust, orders)
+        self.view = View(wiring, trust, orders, clock)
         self._wiring = wiring
         self._outlet = outlet
         self._clock = clock
         self._on_coverage = on_coverage
         self._commands: dict[str, Command] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        # A heartbeat's digest must stand on the topic where the book stood when it was made.
+        self._writing = asyncio.Lock()
         self.failure: BaseException | None = None
         self.beat_at_s = 0.0
 
@@ -150,14 +157,15 @@ class Commander:
         """
         if self.failure is not None:
             raise self.failure
-        try:
-            ordered = self.orders.order(decision, self._clock())
-        except (RefusedError, WireError) as error:
-            log.warning("Refused: %s", error)
-            return Outcome(refused=str(error))
-        if ordered is None:
-            return Outcome()
-        await self._write(ordered)
+        async with self._writing:
+            try:
+                ordered = self.orders.order(decision, self._clock())
+            except (RefusedError, WireError) as error:
+                log.warning("Refused: %s", error)
+                return Outcome(refused=str(error))
+            if ordered is None:
+                return Outcome()
+            await self._write(ordered)
         command = ordered.command
         expires_s = None if command.ends_s == float("inf") else command.ends_s
         return Outcome(epoch=command.epoch, seq=command.seq, expires_s=expires_s)
@@ -167,6 +175,7 @@ class Commander:
         offsets = await self._outlet.send_placed(
             [Message(self._wiring.kills, command.scope.encode(), ordered.value, 0)]
         )
+        self.orders.confirm(ordered, self._clock())
         self._commands[command.kill_id] = command
         self.coverage.watch(command.kill_id, Order(offsets[0], command.issued_at))
         for gateway in list(self.coverage.gateways.values()):
@@ -174,9 +183,13 @@ class Commander:
                 self._heard(self.coverage.report(gateway))
 
     async def _beat(self) -> None:
-        now_s = self._clock()
-        value = self.orders.heartbeat(now_s)
-        await self._outlet.send([Message(self._wiring.kills, HEARTBEAT_KEY.encode(), value, 0)])
+        async with self._writing:
+            now_s = self._clock()
+            repairs = self.orders.repairs()
+            if repairs:
+                log.error("The kill topic was tampered with: writing %d commands again", len(repairs))
+            records = [*repairs.items(), (HEARTBEAT_KEY, self.orders.heartbeat(now_s))]
+            await self._outlet.send([Message(self._wiring.kills, key.encode(), value, 0) for key, value in records])
         self.beat_at_s = now_s
 
     async def _keep_beating(self) -> None:
@@ -232,7 +245,7 @@ async def order_directly(
 
     Raises RefusedError when the command may not be given, UndeliveredError when it can't be written.
     """
-    view = View(wiring, trust, orders)
+    view = View(wiring, trust, orders, clock)
     await view.start()
     try:
         orders.take_over()
@@ -240,6 +253,7 @@ async def order_directly(
         if ordered is not None:
             async with Outlet(wiring.client) as outlet:
                 await outlet.send([Message(wiring.kills, ordered.command.scope.encode(), ordered.value, 0)])
+                orders.confirm(ordered, clock())
                 if orders.can_beat:
                     beat = orders.heartbeat(clock())
                     await outlet.send([Message(wiring.kills, HEARTBEAT_KEY.encode(), beat, 0)])

@@ -53,7 +53,7 @@ class Book:
     def __init__(self, entries_max: int = 100_000, bytes_max: int = 64 * 1024 * 1024) -> None:
         self.entries: dict[str, Entry] = {}
         self.size_bytes = 0
-        self.highest = (0, 0)
+        self.top_seq = 0
         self._entries_max = entries_max
         self._bytes_max = bytes_max
         self._sum = 0
@@ -112,7 +112,7 @@ class Book:
         command = entry.command
         self.entries[command.scope] = entry
         self.size_bytes += len(entry.value)
-        self.highest = max(self.highest, command.order)
+        self.top_seq = max(self.top_seq, command.seq)
         if command.state is State.RELEASED:
             return
         self.active[command.scope] = entry

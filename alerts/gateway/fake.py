@@ -91,7 +91,7 @@ class FakeGateway:
         self.guard.begin_sync()
         self.guard.reach_end()
         beat = Heartbeat(
-            v=VERSION, env=ENV, writer="fake", epoch=1, max_seq=self.guard.book.highest[1], active=active,
+            v=VERSION, env=ENV, writer="fake", epoch=1, max_seq=self.guard.book.top_seq, active=active,
             digest=digest, issued_at=self.clock(),
         )  # fmt: skip
         self.guard.apply(HEARTBEAT_KEY, self._commander.sign(beat), self.clock())

@@ -54,7 +54,7 @@ class Guard:
                 return Outcome(Kind.TOMBSTONE)
             return self._refuse(f"a tombstone for {key!r}, which is in force", now_s)
         try:
-            signed = self._trust.open(value, key)
+            signed = self._trust.verify(value, key)
         except WireError as error:
             return self._refuse(str(error), now_s)
         if signed.payload.env != self._env:

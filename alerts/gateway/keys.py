@@ -121,7 +121,7 @@ class Trust:
         except (msgspec.MsgspecError, ValueError) as error:
             raise WireError(f"not a trust file of brakeline keys: {error}") from error
 
-    def open(self, value: bytes, record_key: str) -> Signed:
+    def verify(self, value: bytes, record_key: str) -> Signed:
         """Verify a record, then parse it; raise WireError if it is not what its key, signature and role allow."""
         envelope = decode_envelope(value)
         known = self._keys.get(envelope.key_id)
