@@ -57,20 +57,32 @@ class RunTrack(Struct, array_like=True, gc=False):
     last_s: float
     calls: int = 0
     input_tokens: int = 0
-    output_tokens: int = 0
-    first_input_tokens: int = 0
-    climb: float = 0.0
-    """Evidence, in nats, that the context grows out of hand; see `snowball`."""
+    spend_micro_usd: int = 0
+    log_growth: float = 0.0
+    """Fading mean of the logarithm of what each step adds to the input."""
+    climb_nats: float = 0.0
+    """Evidence that the context grows out of hand; see `snowball`."""
     climb_from_tokens: int = 0
     climb_steps: int = 0
-    failures: int = 0
-    spend_micro_usd: int = 0
+    stall_nats: float = 0.0
+    stall_steps: int = 0
+    stall_since_s: float = 0.0
+
+
+class TreeTrack(Struct, array_like=True, gc=False):
+    """What is kept of a run that has children: how many, how deep, and the evidence against it."""
+
+    children: int = 0
+    depth: int = 0
+    first_child_s: float = 0.0
+    nats: float = 0.0
 
 
 class Scene(Struct, gc=False):
     """A call and what every detector needs to know of its surroundings, worked out once.
 
-    `run` is the run as it stood before this call (`run.calls` is 0 for a run never seen). `agent_calls`,
+    `run` is the run as it stood before this call (`run.calls` is 0 for a run never seen), `depth` how far below its
+    root it is, and `tree` the tree if it is part of one. `agent_calls`,
     `agent_age_s` and `gap_s` look back over the agent with its sub-agents. `common_log` is the logarithm of the
     rise that the whole shard shows at the moment, at least 0: what all do together is no one's fault.
     """
@@ -82,9 +94,15 @@ class Scene(Struct, gc=False):
     gap_s: float
     log_input: float
     log_output: float
-    common_log: float
-    failing_share: float
-    """Share of the shard's latest calls that failed, a few minutes back: a provider's brown-out."""
+    common_log: float = 0.0
+    failing_share: float = 0.0
+    """Share of the shard's calls that failed a few minutes back: a provider's brown-out."""
+    depth: int = 0
+    tree: TreeTrack | None = None
+    pace_nats: float = 0.0
+    """How much faster than usual this step of a run came; worked out by `stall`."""
+    odd_nats: float = 0.0
+    """How unlike one another the latest calls are, against this agent's usual; worked out by `loop`."""
 
 
 class TeamMinute(Struct, frozen=True, array_like=True):

@@ -6,16 +6,27 @@ from math import inf, log
 from msgspec import Struct
 
 from detectors.ceiling import Ceiling, RunCeiling
-from detectors.contract import Call, RunTrack, Scene, Score, TeamMinute
-from detectors.memory import AgentMemory, TeamMemory, Trouble
+from detectors.contract import CALM, Call, RunTrack, Scene, Score, TeamMinute
+from detectors.errors import Errors
+from detectors.fanout import Fanout
+from detectors.loop import Loop
+from detectors.memory import AgentMemory, TeamMemory, TreeMemory
+from detectors.price import Price
+from detectors.snowball import Snowball
+from detectors.stall import Stall
 from detectors.state import JudgeState, family
 from detectors.surge import Surge
+from detectors.tempo import Tempo
 
 __all__ = ["Judge", "JudgeParameters", "JudgeState", "TeamMemory", "Verdict"]
 
 SPEAK_AT = 0.3
 _TROUBLE_ENDS_S = 1800.0
 _RUNS_KEPT = 16
+_MEMBERS_KEPT = 256
+_ROOTS_KEPT = 8
+_SLOT_S = 300.0
+_SLOTS_KEPT = 12
 _NONE: tuple["Verdict", ...] = ()
 
 
@@ -27,6 +38,15 @@ class JudgeParameters(Struct, frozen=True, kw_only=True):
     run_ceiling: RunCeiling = RunCeiling()
     team_ceiling: Ceiling = Ceiling()
     surge: Surge | None = Surge()
+    loop: Loop | None = Loop()
+    tempo: Tempo | None = Tempo()
+    snowball: Snowball | None = Snowball()
+    stall: Stall | None = Stall()
+    errors: Errors | None = Errors()
+    price: Price | None = Price()
+    fanout: Fanout | None = Fanout()
+    together: float = 1.5
+    """How detectors add up: 1 sums their scores, infinity takes the highest."""
 
 
 class Verdict(Struct, frozen=True, gc=False):
@@ -51,57 +71,81 @@ class Judge:
 
     def __init__(self, parameters: JudgeParameters | None = None) -> None:
         self.parameters = parameters or JudgeParameters()
+        given = self.parameters
+        self._detectors = [
+            d
+            for d in (
+                given.loop,
+                given.tempo,
+                given.surge,
+                given.stall,
+                given.snowball,
+                given.errors,
+                given.price,
+                given.fanout,
+            )
+            if d is not None
+        ]
 
     def step(self, state: JudgeState, call: Call) -> Sequence[Verdict]:
         """Judge one call and learn from it; a killed scope neither speaks nor teaches."""
         name = family(call.agent)
         memory = state.agents.get(name)
         if memory is None:
-            memory = state.agents[name] = AgentMemory(call.now_s, call.now_s, 0, 0.0, {}, {}, {})
+            memory = state.agents[name] = _begin(call.now_s)
         state.touched.add(("agents", name))
-        memory.last_s = call.now_s
-        if _blocked(state, memory, call):
+        tree = _tree(state, call)
+        if _blocked(state, memory, tree, call):
+            memory.last_s = call.now_s
             return _NONE
         run = memory.runs.pop(call.run, None) or RunTrack(call.now_s, call.now_s)
         scene = Scene(
-            call, run, memory.calls, call.now_s - memory.first_s, 0.0,
-            log(call.input_tokens + 1), log(call.output_tokens + 1), 0.0, 0.0,
+            call, run, memory.calls, call.now_s - memory.first_s, call.now_s - memory.last_s,
+            log(call.input_tokens + 1), log(call.output_tokens + 1),
         )  # fmt: skip
-        says: dict[str, Score] = {}
-        self._ceilings(memory, scene, says)
-        surge = self.parameters.surge
-        if surge is not None:
-            memory.surge, score = surge.step(memory.surge or surge.begin(), scene)
-            if score.value >= SPEAK_AT:
-                says[surge.name] = score
-        _follow(memory, run, call)
-        return [self._verdict(state, memory, call, says)] if says else _NONE
+        scene.failing_share = _failing_share(state, call)
+        if tree is not None:
+            scene.tree, scene.depth = tree.track, tree.depths.get(call.run, 0)
+        says = self._ceilings(memory, scene)
+        for detector in self._detectors:
+            known = getattr(memory, detector.name)
+            if known is None:
+                known = detector.begin()
+                setattr(memory, detector.name, known)
+            _, score = detector.step(known, scene)
+            if score is not CALM:
+                says[detector.name] = score
+        _follow(memory, run, call, tree)
+        return self._verdicts(state, memory, call, says) if says else _NONE
 
-    def _ceilings(self, memory: AgentMemory, scene: Scene, says: dict[str, Score]) -> None:
-        limits = self.parameters
+    def _ceilings(self, memory: AgentMemory, scene: Scene) -> dict[str, Score]:
+        limits, says = self.parameters, {}
         if limits.agent_ceiling.active:
             ceiling = limits.agent_ceiling
             memory.ceiling, score = ceiling.step(memory.ceiling or ceiling.begin(), scene)
             if score.value:
                 says[ceiling.name] = score
         if limits.run_ceiling.active:
-            score = limits.run_ceiling.score(scene, 0)
+            score = limits.run_ceiling.score(scene, scene.depth)
             if score.value:
                 says[limits.run_ceiling.name] = score
+        return says
 
-    def _verdict(self, state: JudgeState, memory: AgentMemory, call: Call, says: dict[str, Score]) -> Verdict:
+    def _verdicts(self, state: JudgeState, memory: AgentMemory, call: Call, says: dict[str, Score]) -> list[Verdict]:
+        power = self.parameters.together
+        value = sum(score.value**power for score in says.values()) ** (1.0 / power)
+        if value < SPEAK_AT:
+            return []
         detector, score = max(says.items(), key=lambda item: item[1].value)
-        scope = f"agent:{call.agent}"
-        if score.blame in ("run", "tree"):
-            scope = f"run:{state.root_of.get(call.run, call.run)}"
-        trouble = memory.troubles.setdefault(detector, Trouble())
-        if call.now_s - trouble.last_s > _TROUBLE_ENDS_S:
-            trouble.since_s = call.now_s
-        trouble.last_s = call.now_s
-        return Verdict(
-            scope, detector, score.value, False, score.reason, {k: round(v.value, 3) for k, v in says.items()},
-            trouble.since_s, call.run, 0.0, memory.usual_usd_per_min, detector in ("ceiling", "run_ceiling"),
+        if call.now_s - memory.trouble_last_s > _TROUBLE_ENDS_S:
+            memory.trouble_since_s = call.now_s
+        memory.trouble_last_s = call.now_s
+        verdict = Verdict(
+            _scope(state, memory, call, score), detector, value, False, score.reason,
+            {k: round(v.value, 3) for k, v in says.items()}, memory.trouble_since_s, call.run,
+            0.0, memory.usual_usd_per_min, detector in ("ceiling", "run_ceiling"),
         )  # fmt: skip
+        return [verdict]
 
     def team_step(self, memory: TeamMemory | None, minute: TeamMinute) -> tuple[TeamMemory, Sequence[Verdict]]:
         """Judge one closed minute of a team."""
@@ -114,12 +158,17 @@ class Judge:
         until_s = inf if until_s is None else until_s
         kind, _, name = scope.partition(":")
         if kind == "agent":
-            memory = state.agents.setdefault(family(name), AgentMemory(now_s, now_s, 0, 0.0, {}, {}, {}))
+            memory = state.agents.setdefault(family(name), _begin(now_s))
             memory.blocked[name] = until_s
+            memory.calm()
             state.touched.add(("agents", family(name)))
         elif kind == "run":
-            state.tree(name, now_s).blocked_until_s = until_s
+            tree = state.tree(name, "", now_s)
+            tree.blocked_until_s = until_s
             state.touched.add(("trees", name))
+            if (owner := state.agents.get(tree.agent)) is not None:
+                owner.calm()
+                state.touched.add(("agents", tree.agent))
         elif kind == "team":
             state.teams.setdefault(name, TeamMemory()).blocked_until_s = until_s
             state.touched.add(("teams", name))
@@ -138,25 +187,77 @@ class Judge:
             state.touched.add(("teams", name))
 
 
-def _blocked(state: JudgeState, memory: AgentMemory, call: Call) -> bool:
+def _begin(now_s: float) -> AgentMemory:
+    return AgentMemory(now_s, now_s, runs={}, blocked={}, roots=[])
+
+
+def _tree(state: JudgeState, call: Call) -> TreeMemory | None:
+    """Return the tree that the call's run is part of; a run with a parent joins its parent's tree."""
+    root = state.root_of.get(call.run)
+    if root is not None:
+        return state.trees[root]
+    if not call.parent_run or not call.run:
+        return None
+    root = state.root_of.get(call.parent_run, call.parent_run)
+    tree = state.tree(root, family(call.agent), call.now_s)
+    if len(tree.depths) < _MEMBERS_KEPT:
+        tree.depths[call.run] = tree.depths.get(call.parent_run, 0) + 1
+        state.root_of[call.run] = root
+    return tree
+
+
+def _blocked(state: JudgeState, memory: AgentMemory, tree: TreeMemory | None, call: Call) -> bool:
+    if tree is not None:
+        tree.last_s = call.now_s
+        state.touched.add(("trees", tree.root))
+        if tree.blocked_until_s > call.now_s:
+            return True
     if memory.blocked:
         for name in (call.agent, family(call.agent)):
             if memory.blocked.get(name, 0.0) > call.now_s:
                 return True
-    tree = state.trees.get(state.root_of.get(call.run) or state.root_of.get(call.parent_run, ""))
-    if tree is not None and tree.blocked_until_s > call.now_s:
-        return True
     team = state.teams.get(call.team) if state.teams else None
     return team is not None and team.blocked_until_s > call.now_s
 
 
-def _follow(memory: AgentMemory, run: RunTrack, call: Call) -> None:
+def _scope(state: JudgeState, memory: AgentMemory, call: Call, score: Score) -> str:
+    """Blame the run when the latest calls are all of one, its tree when that is what grew, else the agent."""
+    roots = memory.roots
+    if call.run and (score.blame in ("run", "tree") or (len(roots) == _ROOTS_KEPT and len(set(roots)) == 1)):
+        root = state.root_of.get(call.run, call.run)
+        state.tree(root, family(call.agent), call.now_s)
+        state.touched.add(("trees", root))
+        return f"run:{root}"
+    return f"agent:{call.agent}"
+
+
+def _failing_share(state: JudgeState, call: Call) -> float:
+    """Count the call in its slot of the shard; return the share that failed in the slot before."""
+    slots, slot = state.shard.slots, int(call.now_s // _SLOT_S)
+    if not slots or slots[-1][0] < slot:
+        slots.append([slot, 0, 0])
+        if len(slots) > _SLOTS_KEPT:
+            del slots[0]
+        state.touched.add(("shard", ""))
+    now = slots[-1]
+    now[1] += 1
+    now[2] += call.failed
+    if len(slots) < 2 or slots[-2][1] < 20:
+        return 0.0
+    return slots[-2][2] / slots[-2][1]
+
+
+def _follow(memory: AgentMemory, run: RunTrack, call: Call, tree: TreeMemory | None) -> None:
     memory.calls += 1
+    memory.last_s = call.now_s
     run.calls += 1
     run.last_s = call.now_s
     run.input_tokens = call.input_tokens
-    run.output_tokens = call.output_tokens
     run.spend_micro_usd += call.spend_micro_usd
+    roots = memory.roots
+    roots.append(call.run if tree is None else tree.root)
+    if len(roots) > _ROOTS_KEPT:
+        del roots[0]
     if call.run:
         memory.runs[call.run] = run
         if len(memory.runs) > _RUNS_KEPT:

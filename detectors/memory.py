@@ -3,42 +3,66 @@
 from msgspec import Struct, field
 
 from detectors.ceiling import CeilingMemory
-from detectors.contract import RunTrack
+from detectors.contract import RunTrack, TreeTrack
+from detectors.errors import ErrorsMemory
+from detectors.fanout import FanoutMemory
+from detectors.loop import LoopMemory
+from detectors.price import PriceMemory
+from detectors.snowball import SnowballMemory
+from detectors.stall import StallMemory
 from detectors.surge import SurgeMemory
-
-
-class Trouble(Struct, array_like=True, gc=False):
-    """When the present trouble of a scope began and was last seen; it names the incident."""
-
-    since_s: float = 0.0
-    last_s: float = 0.0
+from detectors.tempo import TempoMemory
 
 
 class AgentMemory(Struct, array_like=True):
     """One agent with its sub-agents ("name/sub1"): its open runs, and what each detector knows of it.
 
-    `blocked` holds the agent ids that are killed, with the time until when.
+    `blocked` holds the agent ids that are killed, with the time until when. `roots` are the root runs of the latest
+    calls. A trouble lasts from `trouble_since_s` to `trouble_last_s`; its start names the incident.
     """
 
     first_s: float
     last_s: float
     calls: int = 0
     usual_usd_per_min: float = 0.0
+    fading_micro_usd: float = 0.0
+    trouble_since_s: float = 0.0
+    trouble_last_s: float = 0.0
     runs: dict[str, RunTrack] = {}
     blocked: dict[str, float] = {}
-    troubles: dict[str, Trouble] = {}
+    roots: list[str] = []
     ceiling: CeilingMemory | None = None
     surge: SurgeMemory | None = None
+    loop: LoopMemory | None = None
+    tempo: TempoMemory | None = None
+    snowball: SnowballMemory | None = None
+    errors: ErrorsMemory | None = None
+    price: PriceMemory | None = None
+    fanout: FanoutMemory | None = None
+    stall: StallMemory | None = None
+
+    def calm(self) -> None:
+        """Drop the evidence at hand: what was stopped must count neither as trouble nor as usual."""
+        for memory in (self.loop, self.tempo, self.errors):
+            if memory is not None:
+                memory.evidence.reset()
+        if self.errors is not None:
+            self.errors.chain = 0.0
+        if self.loop is not None:
+            self.loop.odd = 0.0
+        if self.surge is not None:
+            self.surge.reset()
 
 
 class TreeMemory(Struct, array_like=True):
-    """A run with children (or a killed one): the depth of each member, and how fast they came."""
+    """A run with children, or one that was judged: the depth of each member, and what the tree grew to."""
 
     root: str
+    agent: str
     last_s: float
     depths: dict[str, int] = {}
     blocked_until_s: float = 0.0
-    trouble: Trouble = field(default_factory=Trouble)
+    track: TreeTrack = field(default_factory=TreeTrack)
 
 
 class TeamMemory(Struct, array_like=True):
@@ -49,6 +73,6 @@ class TeamMemory(Struct, array_like=True):
 
 
 class ShardMemory(Struct, array_like=True):
-    """The shard's calls and failures in slots of five minutes: (slot, calls, failures), oldest first."""
+    """The shard's calls and failures in slots of five minutes, oldest first: slot, calls, failures."""
 
-    slots: list[tuple[int, int, int]] = []
+    slots: list[list[int]] = []

@@ -62,11 +62,11 @@ class JudgeState:
             if isinstance(row, TreeMemory):
                 self.root_of.update(dict.fromkeys(row.depths, key))
 
-    def tree(self, root: str, now_s: float) -> TreeMemory:
+    def tree(self, root: str, agent: str, now_s: float) -> TreeMemory:
         """Return the tree of a root run, begun if need be."""
         tree = self.trees.get(root)
         if tree is None:
-            tree = self.trees[root] = TreeMemory(root, now_s, {root: 0})
+            tree = self.trees[root] = TreeMemory(root, agent, now_s, {root: 0})
             self.root_of[root] = root
         return tree
 

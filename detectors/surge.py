@@ -27,6 +27,13 @@ class SurgeMemory(Struct, array_like=True, gc=False):
     hours: int
     means: list[float]
     variances: list[float]
+    largest: list[float]
+    """By horizon: the dearest call, fading like the sums; one huge document is no surge."""
+
+    def reset(self) -> None:
+        """Drop what is at hand, without learning from it."""
+        self.slot = 0
+        self.sums, self.peaks, self.largest = [0.0] * 6, [0.0] * 6, [0.0] * 3
 
 
 class Surge(Struct, frozen=True):
@@ -58,7 +65,7 @@ class Surge(Struct, frozen=True):
 
     def begin(self) -> SurgeMemory:
         """Return a memory that has seen no hour."""
-        return SurgeMemory(0.0, 0, [0.0] * 6, [0.0] * 6, 0, [0.0] * 6, [0.0] * 6)
+        return SurgeMemory(0.0, 0, [0.0] * 6, [0.0] * 6, 0, [0.0] * 6, [0.0] * 6, [0.0] * 3)
 
     def step(self, memory: SurgeMemory, scene: Scene) -> tuple[SurgeMemory, Score]:
         """Judge the fading sums, this call included, against the peaks of past hours."""
@@ -77,6 +84,8 @@ class Surge(Struct, frozen=True):
             fade = exp(-passed_s / horizon_s)
             sums[i] = calls = sums[i] * fade + 1.0
             sums[i + 3] = usd = sums[i + 3] * fade + call.list_micro_usd
+            memory.largest[i] = largest = max(memory.largest[i] * fade, call.list_micro_usd)
+            usd -= largest
             for j, value, floor in ((i, calls, _FLOOR_CALLS), (i + 3, usd, _FLOOR_MICRO_USD)):
                 level = log(value + floor)
                 if level > peaks[j]:

@@ -1,0 +1,99 @@
+"""Calls that fail and are tried again, and again."""
+
+from math import exp, log
+from typing import ClassVar
+
+from msgspec import Struct
+
+from detectors.contract import CALM, Scene, Score, Watches
+from detectors.evidence import Evidence
+
+
+class ErrorsMemory(Struct, array_like=True, gc=False):
+    """How often calls fail, the chain of failures at hand, and the evidence over all runs."""
+
+    failed: float
+    total: float
+    chain: float
+    chain_calls: int
+    chain_since_s: float
+    chain_last_s: float
+    chain_input: int
+    chain_run: str
+    evidence: Evidence
+
+
+class Errors(Struct, frozen=True):
+    """Catches a retry storm: one call that fails and is repeated at once, without backing off.
+
+    A chain is made of failures of the same input; a success ends it, and it fades within `fade_s`, so clients that
+    back off don't get far. Failures of different calls are weighed against how often this agent's calls fail, and
+    against a brown-out, in which most fail for everyone. Failed calls are mostly unbilled: it saves quota, and the
+    money that the storm would burn once calls succeed. Fooled by a storm slower than `fade_s` over `chain_max`.
+
+    `chain_max`: failures in a row that justify a kill. `bar_nats`: evidence of mixed failures that does.
+    `brownout_share`: the share of failures that a brown-out makes usual.
+    """
+
+    name: ClassVar[str] = "errors"
+    watches: ClassVar[Watches] = "agent"
+    memory_type: ClassVar[type[Struct]] = ErrorsMemory
+
+    chain_max: float = 5.0
+    fade_s: float = 30.0
+    same_within: float = 0.02
+    bar_nats: float = 20.0
+    brownout_share: float = 0.35
+    mixed_fade_s: float = 300.0
+    memory_calls: float = 500.0
+
+    def begin(self) -> ErrorsMemory:
+        """Return a memory in which one call in fifty fails."""
+        return ErrorsMemory(1.0, 50.0, 0.0, 0, 0.0, 0.0, 0, "", Evidence())
+
+    def step(self, memory: ErrorsMemory, scene: Scene) -> tuple[ErrorsMemory, Score]:
+        """Follow the chain and the mixed evidence; successes only count down."""
+        call = scene.call
+        share = max(self.brownout_share, min(0.9, memory.failed / memory.total + scene.failing_share))
+        if not call.failed:
+            if memory.chain and self._same(memory, call.input_tokens):
+                memory.chain = 0.0
+            if memory.evidence.nats:
+                memory.evidence.add(log(0.05 / (1.0 - share)), call.now_s, self.mixed_fade_s)
+            self._learn(memory, 0.0)
+            return memory, CALM
+        total = memory.evidence.add(log(0.95 / share), call.now_s, self.mixed_fade_s)
+        if memory.chain and self._same(memory, call.input_tokens):
+            memory.chain *= exp((memory.chain_last_s - call.now_s) / self.fade_s)
+        else:
+            memory.chain, memory.chain_calls, memory.chain_since_s = 0.0, 0, call.now_s
+            memory.chain_input, memory.chain_run = call.input_tokens, call.run
+        memory.chain += 1.0
+        memory.chain_calls += 1
+        memory.chain_last_s = call.now_s
+        if call.run != memory.chain_run:
+            memory.chain_run = ""
+        if total < self.bar_nats / 2:
+            self._learn(memory, 1.0)
+        value = max(memory.chain / self.chain_max, total / self.bar_nats)
+        return memory, CALM if value < 0.25 else self._say(memory, scene, value)
+
+    def _same(self, memory: ErrorsMemory, input_tokens: int) -> bool:
+        return abs(input_tokens - memory.chain_input) <= self.same_within * memory.chain_input
+
+    def _learn(self, memory: ErrorsMemory, failed: float) -> None:
+        memory.failed += failed
+        memory.total += 1.0
+        if memory.total > self.memory_calls:
+            memory.failed *= 0.5
+            memory.total *= 0.5
+
+    def _say(self, memory: ErrorsMemory, scene: Scene, value: float) -> Score:
+        usual = memory.failed / memory.total
+        if memory.chain / self.chain_max >= value:
+            span_s = scene.call.now_s - memory.chain_since_s
+            reason = f"the same call failed {memory.chain_calls} times in {span_s:.0f} s; {usual:.1%} usually fail"
+        else:
+            span_s = scene.call.now_s - memory.evidence.since_s
+            reason = f"nearly all of {memory.evidence.calls} calls failed in {span_s:.0f} s; {usual:.1%} usually fail"
+        return Score(value, reason, "run" if memory.chain_run else "agent")

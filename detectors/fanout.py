@@ -1,0 +1,84 @@
+"""Agents that start agents that start agents."""
+
+from math import log
+from typing import ClassVar
+
+from msgspec import Struct
+
+from detectors.contract import CALM, Scene, Score, TreeTrack, Watches
+
+
+class FanoutMemory(Struct, array_like=True, gc=False):
+    """How many root runs this agent had, how many of them had children, and how far those went."""
+
+    roots: float = 0.0
+    parents: float = 0.0
+    children_record: int = 0
+    depth_record: int = 0
+
+
+class Fanout(Struct, frozen=True):
+    """Catches runs that start runs: more of them, or deeper, than this agent's ever did.
+
+    The first child is surprising for an agent that never had any; a few more are not, since helpers come in
+    groups; a child of a child is, unless it is usual of this agent. Calls unlike one another and a fast pace, seen
+    by other detectors, add up with it. Fooled by a fan-out that hides its parents.
+
+    `bar_nats`: evidence that justifies a kill. `parent_share`: share of runs with children assumed of a new agent,
+    worth `prior_roots` runs. `children_free`: children of one tree that are usual for anyone.
+    """
+
+    name: ClassVar[str] = "fanout"
+    watches: ClassVar[Watches] = "tree"
+    memory_type: ClassVar[type[Struct]] = FanoutMemory
+
+    bar_nats: float = 9.0
+    parent_share: float = 0.05
+    prior_roots: float = 20.0
+    children_free: int = 12
+    child_nats: float = 0.6
+    deeper_nats: float = 3.0
+    odd_max_nats: float = 6.0
+    learn_after_s: float = 1800.0
+
+    def begin(self) -> FanoutMemory:
+        """Return a memory without runs."""
+        return FanoutMemory()
+
+    def step(self, memory: FanoutMemory, scene: Scene) -> tuple[FanoutMemory, Score]:
+        """Weigh a run never seen, then judge the tree at this call."""
+        tree = scene.tree
+        if not scene.run.calls:
+            if tree is not None and scene.depth:
+                self._weigh(memory, tree, scene)
+            else:
+                memory.roots += 1.0
+        if tree is None or not tree.children:
+            return memory, CALM
+        span_s = scene.call.now_s - tree.first_child_s
+        value = tree.nats / self.bar_nats
+        if span_s > self.learn_after_s and value < 0.5:
+            self._learn(memory, tree)
+        if value < 0.25:
+            return memory, CALM
+        reason = f"{tree.children} runs started by runs, {tree.depth} levels deep, in {span_s:.0f} s"
+        return memory, Score(value, reason, "tree")
+
+    def _weigh(self, memory: FanoutMemory, tree: TreeTrack, scene: Scene) -> None:
+        depth = scene.depth
+        tree.children += 1
+        if tree.children == 1:
+            tree.first_child_s = scene.call.now_s
+            share = (self.parent_share * self.prior_roots + memory.parents) / (self.prior_roots + memory.roots)
+            tree.nats += min(6.0, log(1.0 / min(1.0, share))) + min(self.odd_max_nats, scene.odd_nats)
+            memory.parents += 1.0
+        elif tree.children > max(self.children_free, memory.children_record):
+            tree.nats += self.child_nats
+        if depth > max(1, memory.depth_record):
+            tree.nats += self.deeper_nats
+        tree.depth = max(tree.depth, depth)
+
+    def _learn(self, memory: FanoutMemory, tree: TreeTrack) -> None:
+        widest = memory.children_record * 3 // 2 + self.children_free
+        memory.children_record = max(memory.children_record, min(tree.children, widest))
+        memory.depth_record = max(memory.depth_record, min(tree.depth, memory.depth_record + 1))

@@ -1,0 +1,91 @@
+"""A model that this agent never used, and far dearer."""
+
+from math import log
+from typing import ClassVar
+
+from msgspec import Struct
+
+from detectors.contract import CALM, Scene, Score, Watches
+
+_MODELS_KEPT = 12
+
+
+class PriceMemory(Struct, array_like=True, gc=False):
+    """The models used, each with its calls; how many runs there were; the suspect model at hand."""
+
+    models: dict[str, float]
+    dearest: float = 0.0
+    runs: int = 0
+    run: str = ""
+    suspect: str = ""
+    suspect_calls: int = 0
+    suspect_since_s: float = 0.0
+
+
+class Price(Struct, frozen=True):
+    """Catches a switch to a model that the agent has never used and that costs many times the dearest it has.
+
+    How surprising a new model is depends on the agent: one that has used a single model for hundreds of runs may
+    be stopped at the second call, one that changes models from run to run may not. A model that nobody stopped is
+    accepted after `accept_calls` calls and a day. Fooled by a dearer model the agent has used before.
+
+    `ratio`: how many times dearer a model must be. `bar_nats`: surprise that justifies a kill.
+    `calls_min`: calls on the new model before a kill.
+    """
+
+    name: ClassVar[str] = "price"
+    watches: ClassVar[Watches] = "agent"
+    memory_type: ClassVar[type[Struct]] = PriceMemory
+
+    ratio: float = 4.5
+    bar_nats: float = 4.0
+    calls_min: int = 2
+    accept_calls: int = 300
+    accept_s: float = 86_400.0
+
+    def begin(self) -> PriceMemory:
+        """Return a memory that knows no model."""
+        return PriceMemory({})
+
+    def step(self, memory: PriceMemory, scene: Scene) -> tuple[PriceMemory, Score]:
+        """Judge the model's novelty and price; a suspect model doesn't teach."""
+        call = scene.call
+        known = memory.models.get(call.model)
+        if known is not None:
+            memory.models[call.model] = known + 1.0
+            self._count_run(memory, call.run)
+            return memory, CALM
+        price = float(call.input_micro_usd_per_mtok)
+        if not memory.models or price < self.ratio * memory.dearest or call.failed:
+            if not call.failed:
+                self._accept(memory, call.model, price)
+                self._count_run(memory, call.run)
+            return memory, CALM
+        if memory.suspect != call.model:
+            memory.suspect, memory.suspect_calls, memory.suspect_since_s = call.model, 0, call.now_s
+        memory.suspect_calls += 1
+        if memory.suspect_calls > self.accept_calls and call.now_s - memory.suspect_since_s > self.accept_s:
+            self._accept(memory, call.model, price)
+            return memory, CALM
+        surprise = log((memory.runs + 1.0) / (len(memory.models) - 0.7))
+        value = surprise / self.bar_nats
+        if memory.suspect_calls < self.calls_min:
+            value = min(value, 0.9)
+        times = price / max(memory.dearest, 1.0)
+        reason = (
+            f"{memory.suspect_calls} calls on {call.model}, never used in {memory.runs:,} runs "
+            f"and {times:.0f} times as dear as the dearest before"
+        )
+        return memory, CALM if value < 0.25 else Score(value, reason)
+
+    def _count_run(self, memory: PriceMemory, run: str) -> None:
+        if run != memory.run or not run:
+            memory.runs += 1
+            memory.run = run
+
+    def _accept(self, memory: PriceMemory, model: str, price: float) -> None:
+        memory.models[model] = 1.0
+        memory.dearest = max(memory.dearest, price)
+        memory.suspect = ""
+        if len(memory.models) > _MODELS_KEPT:
+            del memory.models[min(memory.models, key=lambda name: memory.models[name])]

@@ -1,0 +1,88 @@
+"""A context that grows with every step."""
+
+from bisect import bisect_left
+from math import log
+from typing import ClassVar
+
+from msgspec import Struct
+
+from detectors.contract import CALM, RunTrack, Scene, Score, Watches
+
+# Upper ends of the growth of the input from one step of a run to the next, in tokens.
+_ENDS = (0, 200, 500, 1000, 2000, 4000, 8000)
+_RUNAWAY = (0.005, 0.01, 0.04, 0.13, 0.28, 0.32, 0.165, 0.05)
+_HONEST = (0.06, 0.09, 0.25, 0.22, 0.16, 0.11, 0.06, 0.05)
+_ALIKE_ENDS = (0.5, 1.2)
+_ALIKE_NATS = (1.0, -0.7, -2.5)
+
+
+class SnowballMemory(Struct, array_like=True, gc=False):
+    """How often each growth occurs in this agent's runs, and the most evidence a calm run has shown."""
+
+    counts: list[float]
+    total: float
+    record: float = 0.0
+
+
+class Snowball(Struct, frozen=True):
+    """Catches a run whose input grows by much, and by much the same, with each step.
+
+    How much an honest step of this agent adds is counted; a run is suspect when step after step adds what is rare
+    for it. Every further step of such a run costs more than the one before. Fooled by growth as slow as that of
+    honest sessions, and by honest reading of one large file after another.
+
+    `bar_nats`: evidence that justifies a kill; `prior_steps`, `memory_steps`, `berth` as in `loop`.
+    """
+
+    name: ClassVar[str] = "snowball"
+    watches: ClassVar[Watches] = "run"
+    memory_type: ClassVar[type[Struct]] = SnowballMemory
+
+    bar_nats: float = 20.0
+    prior_steps: float = 40.0
+    memory_steps: float = 2000.0
+    berth: float = 1.4
+    bar_nats_max: float = 60.0
+    learn_below_nats: float = 6.0
+
+    def begin(self) -> SnowballMemory:
+        """Return a memory with the usual growth of agents at large."""
+        return SnowballMemory([share * self.prior_steps for share in _HONEST], self.prior_steps)
+
+    def step(self, memory: SnowballMemory, scene: Scene) -> tuple[SnowballMemory, Score]:
+        """Weigh the growth since the run's last call."""
+        call, run = scene.call, scene.run
+        if not run.calls or call.failed:
+            return memory, CALM
+        growth = call.input_tokens - run.input_tokens
+        kind = bisect_left(_ENDS, growth)
+        nats = log(_RUNAWAY[kind] * memory.total / memory.counts[kind])
+        if growth > 0:
+            log_growth = log(growth)
+            if run.log_growth:
+                nats += _ALIKE_NATS[bisect_left(_ALIKE_ENDS, abs(log_growth - run.log_growth))]
+                run.log_growth += 0.35 * (log_growth - run.log_growth)
+            else:
+                run.log_growth = log_growth
+        nats += max(-2.0, min(scene.pace_nats, 1.0))
+        if run.climb_nats + nats <= 0.0:
+            run.climb_nats, run.climb_steps = 0.0, 0
+        else:
+            if not run.climb_steps:
+                run.climb_from_tokens = run.input_tokens
+            run.climb_nats += nats
+            run.climb_steps += 1
+        self._learn(memory, run, kind)
+        bar = min(max(self.bar_nats, self.berth * memory.record), self.bar_nats_max)
+        if run.climb_nats < 0.25 * bar:
+            return memory, CALM
+        reason = f"context from {run.climb_from_tokens:,} to {call.input_tokens:,} tokens in {run.climb_steps} steps"
+        return memory, Score(run.climb_nats / bar, reason, "run")
+
+    def _learn(self, memory: SnowballMemory, run: RunTrack, kind: int) -> None:
+        if run.climb_nats < self.learn_below_nats:
+            memory.counts[kind] += 1.0
+            memory.total += 1.0
+            if memory.total > self.memory_steps:
+                memory.counts = [count * 0.5 for count in memory.counts]
+                memory.total *= 0.5

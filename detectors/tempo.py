@@ -1,0 +1,78 @@
+"""Calls at a machine's pace, without a pause."""
+
+from math import log
+from typing import ClassVar
+
+from msgspec import Struct
+
+from detectors.contract import CALM, Scene, Score, Watches
+from detectors.evidence import Evidence
+
+# Upper ends of the gaps between calls, in seconds.
+_ENDS_S = (0.25, 1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 90.0, 300.0)
+_RUNAWAY = (0.07, 0.1, 0.14, 0.18, 0.16, 0.14, 0.1, 0.05, 0.03, 0.02, 0.006, 0.004)
+_HONEST = (0.03, 0.03, 0.03, 0.04, 0.045, 0.075, 0.14, 0.14, 0.13, 0.11, 0.1, 0.13)
+
+
+class TempoMemory(Struct, array_like=True, gc=False):
+    """How often each gap between calls occurs."""
+
+    counts: list[float]
+    total: float
+    evidence: Evidence
+
+
+class Tempo(Struct, frozen=True):
+    """Catches calls that follow one another faster, and for longer, than this agent's ever did.
+
+    The gaps of the agent's own past say how likely each gap is; a new agent is judged by what is usual of agents
+    at large. A burst of honest work raises the bar for the next one. Fooled by a runaway at the agent's own pace.
+
+    `bar_nats`: evidence that justifies a kill; the rest as in `loop`.
+    """
+
+    name: ClassVar[str] = "tempo"
+    watches: ClassVar[Watches] = "agent"
+    memory_type: ClassVar[type[Struct]] = TempoMemory
+
+    bar_nats: float = 36.0
+    call_nats_max: float = 1.8
+    fade_s: float = 600.0
+    prior_calls: float = 60.0
+    memory_calls: float = 2000.0
+    berth: float = 1.6
+    bar_nats_max: float = 200.0
+    learn_below_nats: float = 10.0
+
+    def begin(self) -> TempoMemory:
+        """Return a memory with the usual gaps of agents at large."""
+        return TempoMemory([share * self.prior_calls for share in _HONEST], self.prior_calls, Evidence())
+
+    def step(self, memory: TempoMemory, scene: Scene) -> tuple[TempoMemory, Score]:
+        """Weigh the gap before this call."""
+        if not scene.agent_calls or scene.depth:
+            return memory, CALM
+        gap_s, i = scene.gap_s, 0
+        for end_s in _ENDS_S:
+            if gap_s <= end_s:
+                break
+            i += 1
+        counts = memory.counts
+        nats = log(_RUNAWAY[i] * memory.total / counts[i]) - scene.common_log
+        evidence = memory.evidence
+        total = evidence.add(min(nats, self.call_nats_max), scene.call.now_s, self.fade_s)
+        if total < self.learn_below_nats:
+            counts[i] += 1.0
+            memory.total += 1.0
+            if memory.total > self.memory_calls:
+                memory.counts = [count * 0.5 for count in counts]
+                memory.total *= 0.5
+        value = total / evidence.bar(self.bar_nats, self.berth, self.bar_nats_max)
+        if value < 0.25:
+            return memory, CALM
+        span_s = max(1.0, scene.call.now_s - evidence.since_s)
+        slower = sum(memory.counts[i + 1 :]) / memory.total
+        reason = (
+            f"{evidence.calls} calls in {span_s:.0f} s without a pause; {slower:.0%} of its gaps are usually longer"
+        )
+        return memory, Score(value, reason)
