@@ -1,0 +1,84 @@
+"""A real Kafka for tests: found in the environment, or started from deploy/kafka on free loopback ports."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parent.parent / "deploy" / "kafka" / "kafka"
+START_S = 120.0
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [int(sock.getsockname()[1]) for sock in sockets]
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def missing() -> str:
+    """Say which tools of a real Kafka aren't here; empty when all are."""
+    absent = [tool for tool in ("java", "mvn", "bash") if shutil.which(tool) is None]
+    return f"a real Kafka needs {' and '.join(absent)}" if absent else ""
+
+
+@contextmanager
+def real_kafka(directory: Path) -> Iterator[str]:
+    """Yield a bootstrap address; the broker ends with the context."""
+    if given := os.environ.get("BRAKELINE_KAFKA"):
+        yield given
+        return
+    if reason := missing():
+        if os.environ.get("BRAKELINE_REQUIRE_KAFKA") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    port, controller_port = free_ports(2)
+    log = directory / "broker.log"
+    with log.open("w") as output:
+        broker = subprocess.Popen(
+            [SCRIPT, "start", directory / "kafka", str(port), str(controller_port)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            wait_for_port(port, broker, log)
+            yield f"127.0.0.1:{port}"
+        finally:
+            broker.terminate()
+            try:
+                broker.wait(15)
+            except subprocess.TimeoutExpired:
+                broker.kill()
+                broker.wait()
+
+
+def wait_for_port(port: int, broker: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline_s = time.monotonic() + START_S
+    while time.monotonic() < deadline_s:
+        if broker.poll() is not None:
+            break
+        with socket.socket() as sock:
+            sock.settimeout(1)
+            if sock.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        # Nothing to wait for but the port; the broker's own start takes seconds.
+        select_s(0.1)
+    pytest.fail(f"Kafka did not start:\n{log.read_text()[-3000:]}")
+
+
+def select_s(seconds: float) -> None:
+    """Pause between two looks at a condition with a deadline."""
+    import select
+
+    select.select([], [], [], seconds)

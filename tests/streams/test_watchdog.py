@@ -1,0 +1,43 @@
+"""A partition that stands still is seen, a worker without work isn't."""
+
+from streams.transport import Progress
+from streams.watchdog import Watchdog
+
+A, B = ("events", 0), ("events", 1)
+
+
+class Clock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_one_partition_that_stands_still_is_seen_beside_one_that_moves() -> None:
+    clock = Clock()
+    dog = Watchdog(clock, stall_s=60)
+    seen = []
+    for clock.now_s in (0, 30, 59, 61):
+        seen.append(dog.look({A: Progress(100, 5), B: Progress(1000, int(clock.now_s))}).stalled)
+
+    assert seen == [False, False, False, True]
+
+
+def test_an_idle_worker_is_alive_and_gets_its_time_when_work_comes() -> None:
+    clock = Clock()
+    dog = Watchdog(clock, stall_s=60)
+    for clock.now_s in (0, 1_000):
+        assert not dog.look({A: Progress(5, 5)}).stalled
+    clock.now_s = 1_001
+
+    assert not dog.look({A: Progress(6, 5)}).stalled
+
+
+def test_a_rebalance_that_never_ends_counts_as_standing_still_when_there_was_work() -> None:
+    clock = Clock()
+    dog = Watchdog(clock, stall_s=60)
+    dog.look({A: Progress(9, 5)})
+    clock.now_s = 61
+
+    assert dog.look({}).stalled
+    assert dog.look({}).lag == 4
