@@ -69,7 +69,7 @@ class Feed:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._unsaved.is_set():
+        if self._settings.snapshot is not None and self._unsaved.is_set():
             self._save(self.guard.snapshot())
 
     async def wait_ready(self, timeout_s: float) -> bool:
