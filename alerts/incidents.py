@@ -72,6 +72,14 @@ class Book:
             return set()
         return self.change([opened(decision, outcome, offset, now_s)], now_s)
 
+    def observed(self, decision: Decision, outcome: Outcome, now_s: float) -> set[str]:
+        """Fold in a command that was seen on the kill topic, whoever wrote it; one known already changes nothing."""
+        known = self.find(decision.incident_id)
+        known = known if known and known.scope == decision.scope else self.latest("single", decision.scope)
+        if known is not None and (outcome.epoch, outcome.seq) <= (known.epoch, known.seq):
+            return set()
+        return self.decided(decision, now_s, outcome)
+
     def covered(self, scope: str, place: tuple[int, int], text: str, now_s: float) -> set[str]:
         """Note in words which gateways obey the command at `place` (epoch, seq); an older one is ignored."""
         incident = self.current(scope)

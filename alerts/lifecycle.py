@@ -58,6 +58,7 @@ def heard(incident: Incident, decision: Decision, outcome: Outcome, offset: int,
     """Fold one more decision into its incident; one that was applied before changes nothing."""
     if 0 <= offset <= incident.offset and decision.at_s <= incident.said_s:
         return incident
+    offset = offset if offset >= 0 else incident.offset
     incident = replace(incident, offset=offset, said_s=max(decision.at_s, incident.said_s), heard_s=now_s)
     if decision.action is Action.RELEASE:
         return _released(incident, decision, outcome, now_s)

@@ -1,12 +1,16 @@
 """Slack: one message an incident, changed in place; the only file that knows slack_sdk."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from alerts.blocks import blocks
@@ -32,6 +36,7 @@ UNREADABLE_ERRORS = frozenset(
     }
 )
 PATIENT_S = 60.0
+LOOKUP_S = 1.5
 
 
 class Slack:
@@ -116,8 +121,8 @@ class Slack:
         await self._call("chat.postEphemeral", {"channel": channel, "user": user, "text": escape(text, TEXT_MAX)})
 
     async def group_members(self, usergroup: str) -> frozenset[str]:
-        """Return the users of a Slack user group."""
-        found = await self._guarded(self._patient.usergroups_users_list(usergroup=usergroup), PATIENT_S)
+        """Return the users of a Slack user group; a click waits for it, so it is soon given up."""
+        found = await self._guarded(self._once.usergroups_users_list(usergroup=usergroup), LOOKUP_S)
         return frozenset(map(str, found.get("users", ())))
 
     async def _call(self, method: str, body: Mapping[str, Any], verb: str = "POST") -> Mapping[str, Any]:
@@ -136,6 +141,40 @@ class Slack:
             raise NotSent(f"no connection: {error}") from error
         except (aiohttp.ClientError, OSError, TimeoutError, SlackClientError, ValueError) as error:
             raise Uncertain(f"{type(error).__name__}: {error}") from error
+
+
+class Ear:
+    """Socket Mode: hears clicks without an inbound address; reconnects by itself."""
+
+    def __init__(
+        self,
+        app_token: str,
+        handle: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]],
+        *,
+        base_url: str = AsyncWebClient.BASE_URL,
+        ping_s: float = 5.0,
+    ) -> None:
+        self._app_token = app_token
+        self._handle = handle
+        self._base_url = base_url
+        self._ping_s = ping_s
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        web = AsyncWebClient(self._app_token, self._base_url)
+        client: Any = SocketModeClient(self._app_token, web_client=web, ping_interval=self._ping_s)
+        client.socket_mode_request_listeners.append(self._hear)
+        try:
+            await client.connect()
+            await asyncio.Event().wait()
+        finally:
+            tasks = [client.message_processor, client.current_session_monitor, client.message_receiver]
+            await client.close()
+            await asyncio.gather(*filter(None, tasks), return_exceptions=True)
+
+    async def _hear(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+        answer = await self._handle(request.payload) if request.type == "interactive" else {}
+        await client.send_socket_mode_response(SocketModeResponse(request.envelope_id, answer or None))
 
 
 class _LayoutRefused(Refused):

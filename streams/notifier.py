@@ -105,6 +105,10 @@ class Notifier:
         """
         await self.save(self.book.decided(decision, self._now_s(), outcome, offset=offset))
 
+    async def observed(self, decision: Decision, outcome: Outcome) -> None:
+        """Fold in a command that was seen on the kill topic, such as one written while the service was down."""
+        await self.save(self.book.observed(decision, outcome, self._now_s()))
+
     async def covered(self, scope: str, place: tuple[int, int], text: str) -> None:
         """Note which gateways obey the command at `place` (epoch, seq): "obeyed by 3 of 4 gateways in 180 ms"."""
         await self.save(self.book.covered(scope, place, text, self._now_s()))

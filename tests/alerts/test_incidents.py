@@ -1,10 +1,8 @@
 """The life of incidents: one thing that happened is one incident, whatever is heard of it and how often."""
 
-import pytest
 from incident_life import decision
 
 from alerts.decision import Action
-from alerts.grouping import Grouping
 from alerts.incident import CHAT, Act, Incident, Outcome, Status, decode_row, encode_row
 from alerts.incidents import Book, Rules
 from alerts.notices import QuietHours, Telling, due, intending, told
@@ -173,81 +171,6 @@ def test_coverage_of_an_older_command_is_ignored() -> None:
     assert only(book).coverage == "obeyed by 3 of 4 gateways in 180 ms"
 
 
-def test_a_team_kill_silences_its_agents() -> None:
-    book = Book()
-    book.decided(decision("team:data", team="data"), NOW, Outcome(1, 1))
-    book.decided(decision("x", team="data"), NOW + 300, Outcome(1, 1))
-    tick(book, NOW + 301)
-
-    assert [notice.incident for notice in due(book, CHAT, Telling(), NOW + 310)] == [book.current("team:data").id]  # type: ignore[union-attr]
-    assert book.members(book.current("team:data").id) == [book.current("agent:x")]  # type: ignore[union-attr]
-
-
-def test_agents_speak_for_themselves_when_their_teams_incident_closes() -> None:
-    book = Book()
-    book.decided(decision("team:data", team="data"), NOW, Outcome(1, 1))
-    book.decided(decision("x", team="data"), NOW, Outcome(1, 1))
-    tick(book, NOW + 1)
-    book.decided(decision("team:data", Action.RELEASE, 200.0), NOW + 2, Outcome(1, 2))
-    tick(book, NOW + 3)
-
-    assert book.current("agent:x").parent == ""  # type: ignore[union-attr]
-
-
-def test_forty_agents_of_a_team_are_one_message() -> None:
-    book = Book()
-    for number in range(40):
-        book.decided(decision(f"a{number}", team="data"), NOW + number / 100, Outcome(1, number + 1))
-        tick(book, NOW + number / 100)
-
-    (notice,) = due(book, CHAT, Telling(), NOW + 2)
-    group = book.incidents[notice.incident]
-    assert (group.kind, len(book.members(group.id))) == ("group", 40)
-    assert group.evidence.seen_usd_per_min == pytest.approx(400.0)
-
-
-def test_a_team_event_closes_with_its_last_member() -> None:
-    book = Book()
-    for number in range(3):
-        book.decided(decision(f"a{number}", team="data"), NOW, Outcome(1, number + 1))
-    tick(book, NOW + 1)
-    for number in range(3):
-        assert any(i.kind == "group" and i.active for i in book.incidents.values())
-        book.decided(decision(f"a{number}", Action.RELEASE, 200.0), NOW + 2, Outcome(1, number + 11))
-        tick(book, NOW + 3)
-
-    assert not any(incident.active for incident in book.incidents.values())
-
-
-def test_shadow_and_armed_incidents_are_not_mixed() -> None:
-    book = Book()
-    for number in range(4):
-        book.decided(decision(f"a{number}", team="data", shadow=number % 2 == 0), NOW, Outcome(1, number + 1))
-    tick(book, NOW + 1)
-
-    assert {incident.kind for incident in book.incidents.values()} == {"single"}
-
-
-def test_five_hundred_incidents_are_one_digest() -> None:
-    book = Book()
-    for number in range(500):
-        book.decided(decision(f"a{number}", team=f"t{number % 50}"), NOW + number / 1000, Outcome(1, number + 1))
-    tick(book, NOW + 1)
-
-    (notice,) = due(book, CHAT, Telling(), NOW + 2)
-    assert book.incidents[notice.incident].kind == "digest"
-    assert len(book.members(notice.incident)) == 500
-
-
-def test_few_incidents_of_different_teams_are_told_one_by_one() -> None:
-    book = Book(Rules(grouping=Grouping(storm_min=20)))
-    for number in range(19):
-        book.decided(decision(f"a{number}", team=f"t{number}"), NOW)
-    tick(book, NOW + 1)
-
-    assert len(due(book, CHAT, Telling(), NOW + 2)) == 19
-
-
 def test_quiet_hours_hold_warnings_and_let_kills_through() -> None:
     night = Telling(quiet=QuietHours(from_hour=22, to_hour=7, zone="UTC"))
     midnight_s, morning_s = 86_400.0, 86_400.0 + 8 * 3_600
@@ -277,3 +200,28 @@ def test_a_first_message_whose_fate_is_unknown_is_marked_so() -> None:
 
     (notice,) = due(restored, CHAT, Telling(), NOW + 3)
     assert notice.uncertain
+
+
+def test_a_command_seen_on_the_kill_topic_is_known_once_whoever_wrote_it() -> None:
+    book = killed()
+    by_hand = decision(action=Action.RELEASE, at_s=200.0, actor="user:alice")
+    assert book.observed(decision(), Outcome(1, 1), NOW + 1) == set()
+
+    assert book.observed(by_hand, Outcome(2, 2), NOW + 2)
+    assert book.observed(by_hand, Outcome(2, 2), NOW + 3) == set()
+    assert (only(book).status, only(book).status_by) == (Status.RELEASED, "user:alice")
+
+
+def test_a_kill_made_while_the_service_was_down_opens_an_incident() -> None:
+    book = Book()
+    book.observed(decision(actor="user:alice"), Outcome(3, 1), NOW)
+
+    assert (only(book).in_force, only(book).actor) == ("killed", "user:alice")
+
+
+def test_what_was_seen_on_the_topic_first_is_not_said_twice() -> None:
+    book = Book()
+    book.observed(decision(), Outcome(1, 1), NOW)
+    book.decided(decision(), NOW, Outcome(1, 1), offset=7)
+
+    assert (len(only(book).timeline), only(book).offset) == (1, 7)

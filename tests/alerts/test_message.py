@@ -115,7 +115,9 @@ def test_cost_without_a_usual_claims_no_factor() -> None:
     assert cost(incident) == "$3.00/min now, usually $0.00/min"
 
 
-NASTY = st.text(alphabet=st.sampled_from("a&<>*_`~|!@ \n\x00\x1b\u202e€😀") | st.characters(), max_size=400)
+NASTY = st.text(
+    alphabet=st.sampled_from("a&<>*_`~|!@ \n\x00\x1b\u202e€😀") | st.characters(codec="utf-8"), max_size=400
+)
 
 
 @settings(max_examples=300, deadline=None)
