@@ -75,6 +75,7 @@ class TreeTrack(Struct, array_like=True, gc=False):
     children: int = 0
     depth: int = 0
     first_child_s: float = 0.0
+    last_child_s: float = 0.0
     nats: float = 0.0
 
 

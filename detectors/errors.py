@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, Scene, Score, Watches
+from detectors.contract import CALM, Call, Scene, Score, Watches
 from detectors.evidence import Evidence
 
 
@@ -44,6 +44,7 @@ class Errors(Struct, frozen=True):
     same_within: float = 0.02
     bar_nats: float = 20.0
     brownout_share: float = 0.35
+    brownout_from: float = 0.1
     mixed_fade_s: float = 300.0
     memory_calls: float = 500.0
 
@@ -56,14 +57,14 @@ class Errors(Struct, frozen=True):
         call = scene.call
         share = max(self.brownout_share, min(0.9, memory.failed / memory.total + scene.failing_share))
         if not call.failed:
-            if memory.chain and self._same(memory, call.input_tokens):
+            if memory.chain and self._same(memory, call):
                 memory.chain = 0.0
             if memory.evidence.nats:
                 memory.evidence.add(log(0.05 / (1.0 - share)), call.now_s, self.mixed_fade_s)
             self._learn(memory, 0.0)
             return memory, CALM
         total = memory.evidence.add(log(0.95 / share), call.now_s, self.mixed_fade_s)
-        if memory.chain and self._same(memory, call.input_tokens):
+        if memory.chain and self._same(memory, call):
             memory.chain *= exp((memory.chain_last_s - call.now_s) / self.fade_s)
         else:
             memory.chain, memory.chain_calls, memory.chain_since_s = 0.0, 0, call.now_s
@@ -75,11 +76,14 @@ class Errors(Struct, frozen=True):
             memory.chain_run = ""
         if total < self.bar_nats / 2:
             self._learn(memory, 1.0)
-        value = max(memory.chain / self.chain_max, total / self.bar_nats)
+        brownout = scene.failing_share > self.brownout_from
+        chain = (memory.chain - 1.0) / ((self.chain_max - 1.0) * (2.5 if brownout else 1.0))
+        value = max(chain, total / self.bar_nats)
         return memory, CALM if value < 0.25 else self._say(memory, scene, value)
 
-    def _same(self, memory: ErrorsMemory, input_tokens: int) -> bool:
-        return abs(input_tokens - memory.chain_input) <= self.same_within * memory.chain_input
+    def _same(self, memory: ErrorsMemory, call: Call) -> bool:
+        within = self.same_within if call.run and call.run == memory.chain_run else self.same_within / 10
+        return abs(call.input_tokens - memory.chain_input) <= within * memory.chain_input
 
     def _learn(self, memory: ErrorsMemory, failed: float) -> None:
         memory.failed += failed
@@ -90,7 +94,7 @@ class Errors(Struct, frozen=True):
 
     def _say(self, memory: ErrorsMemory, scene: Scene, value: float) -> Score:
         usual = memory.failed / memory.total
-        if memory.chain / self.chain_max >= value:
+        if memory.chain > 2.0:
             span_s = scene.call.now_s - memory.chain_since_s
             reason = f"the same call failed {memory.chain_calls} times in {span_s:.0f} s; {usual:.1%} usually fail"
         else:

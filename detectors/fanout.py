@@ -1,6 +1,6 @@
 """Agents that start agents that start agents."""
 
-from math import log
+from math import exp, log
 from typing import ClassVar
 
 from msgspec import Struct
@@ -38,7 +38,8 @@ class Fanout(Struct, frozen=True):
     children_free: int = 12
     child_nats: float = 0.6
     deeper_nats: float = 3.0
-    odd_max_nats: float = 6.0
+    odd_max_nats: float = 4.0
+    fade_s: float = 600.0
     learn_after_s: float = 1800.0
 
     def begin(self) -> FanoutMemory:
@@ -56,7 +57,7 @@ class Fanout(Struct, frozen=True):
         if tree is None or not tree.children:
             return memory, CALM
         span_s = scene.call.now_s - tree.first_child_s
-        value = tree.nats / self.bar_nats
+        value = tree.nats * exp((tree.last_child_s - scene.call.now_s) / self.fade_s) / self.bar_nats
         if span_s > self.learn_after_s and value < 0.5:
             self._learn(memory, tree)
         if value < 0.25:
@@ -66,6 +67,7 @@ class Fanout(Struct, frozen=True):
 
     def _weigh(self, memory: FanoutMemory, tree: TreeTrack, scene: Scene) -> None:
         depth = scene.depth
+        tree.last_child_s = scene.call.now_s
         tree.children += 1
         if tree.children == 1:
             tree.first_child_s = scene.call.now_s

@@ -25,8 +25,8 @@ _TROUBLE_ENDS_S = 1800.0
 _RUNS_KEPT = 16
 _MEMBERS_KEPT = 256
 _ROOTS_KEPT = 8
-_SLOT_S = 300.0
-_SLOTS_KEPT = 12
+_SLOT_S = 60.0
+_SLOTS_KEPT = 4
 _NONE: tuple["Verdict", ...] = ()
 
 
@@ -103,7 +103,7 @@ class Judge:
             call, run, memory.calls, call.now_s - memory.first_s, call.now_s - memory.last_s,
             log(call.input_tokens + 1), log(call.output_tokens + 1),
         )  # fmt: skip
-        scene.failing_share = _failing_share(state, call)
+        scene.failing_share = _failing_share(state, call, memory.errors is None or not memory.errors.chain)
         if tree is not None:
             scene.tree, scene.depth = tree.track, tree.depths.get(call.run, 0)
         says = self._ceilings(memory, scene)
@@ -133,7 +133,9 @@ class Judge:
 
     def _verdicts(self, state: JudgeState, memory: AgentMemory, call: Call, says: dict[str, Score]) -> list[Verdict]:
         power = self.parameters.together
-        value = sum(score.value**power for score in says.values()) ** (1.0 / power)
+        pace = max((says[n].value for n in ("tempo", "surge") if n in says), default=0.0)
+        rest = sum(s.value**power for n, s in says.items() if n not in ("tempo", "surge"))
+        value = max(pace, (rest + (0.5 * pace) ** power) ** (1.0 / power)) ** 2
         if value < SPEAK_AT:
             return []
         detector, score = max(says.items(), key=lambda item: item[1].value)
@@ -231,8 +233,8 @@ def _scope(state: JudgeState, memory: AgentMemory, call: Call, score: Score) -> 
     return f"agent:{call.agent}"
 
 
-def _failing_share(state: JudgeState, call: Call) -> float:
-    """Count the call in its slot of the shard; return the share that failed in the slot before."""
+def _failing_share(state: JudgeState, call: Call, fresh: bool) -> float:
+    """Count a call that is no retry in its slot of the shard; return the share that failed in the slots before."""
     slots, slot = state.shard.slots, int(call.now_s // _SLOT_S)
     if not slots or slots[-1][0] < slot:
         slots.append([slot, 0, 0])
@@ -240,11 +242,11 @@ def _failing_share(state: JudgeState, call: Call) -> float:
             del slots[0]
         state.touched.add(("shard", ""))
     now = slots[-1]
-    now[1] += 1
-    now[2] += call.failed
-    if len(slots) < 2 or slots[-2][1] < 20:
-        return 0.0
-    return slots[-2][2] / slots[-2][1]
+    if fresh:
+        now[1] += 1
+        now[2] += call.failed
+    calls = sum(s[1] for s in slots[:-1])
+    return sum(s[2] for s in slots[:-1]) / calls if calls >= 20 else 0.0
 
 
 def _follow(memory: AgentMemory, run: RunTrack, call: Call, tree: TreeMemory | None) -> None:

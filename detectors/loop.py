@@ -8,39 +8,63 @@ from msgspec import Struct
 from detectors.contract import CALM, Scene, Score, Watches
 from detectors.evidence import Evidence
 
-# A call is compared with the latest few: how near in input (exact, 1 %, 4 %) times how near in output.
+# A call is compared with the suspect in input (exact, 1 %, 4 %) and in output size: nine ways to be like it.
 _INPUT_NEAR = (0.0015, 0.01, 0.04)
 _OUTPUT_NEAR = (0.03, 0.2)
 _UNLIKE = 9
 _LOOPING = (*(i * o for i in (0.35, 0.2, 0.1) for o in (0.45, 0.4, 0.15)), 0.35)
-_HONEST = (0.02, 0.03, 0.03, 0.03, 0.07, 0.08, 0.05, 0.11, 0.15, 0.43)
-_GAP_NEAR = (0.3, 0.8)
-_GAP_NATS = (0.9, 0.2, -0.6)
+_HONEST = (0.008, 0.012, 0.02, 0.012, 0.03, 0.06, 0.018, 0.05, 0.1, 0.69)
+_RHYTHM_NEAR = (0.3, 0.8)
+_RHYTHM_LOOPING = (0.5, 0.3, 0.2)
+_RHYTHM_HONEST = (0.17, 0.25, 0.58)
 
 
 class LoopMemory(Struct, array_like=True, gc=False):
-    """The sizes of the latest calls (input, output, when: logarithms and seconds), and how often calls are alike."""
+    """The sizes of the latest calls (logarithms), the suspect among them, and how often calls are like it."""
 
     counts: list[float]
     total: float
+    rhythm: list[float]
     inputs: list[float]
-    outputs: list[float]
-    times: list[float]
-    runs: list[str]
     evidence: Evidence
+    input: float = 0.0
+    output: float = 0.0
+    suspect_s: float = 0.0
     gap_s: float = 0.0
+    run: str = ""
     same_run: int = 0
     odd: float = 0.0
+    hour: int = 0
+    hour_calls: int = 0
+    hours: float = 1.0
+    hourly: float = 10.0
+
+    def tally(self, now_s: float, learn: bool) -> None:
+        """Count the call in its hour; an hour that is over tells how many calls are usual while active."""
+        hour = int(now_s / 3600.0)
+        if hour != self.hour:
+            if self.hour and self.hour_calls:
+                self.hours = min(self.hours + 1.0, 72.0)
+                self.hourly += (min(self.hour_calls, 3.0 * self.hourly) - self.hourly) / self.hours
+            self.hour, self.hour_calls = hour, 0
+        self.hour_calls += learn
+
+    def suspect(self, scene: Scene) -> None:
+        """Follow this call as the one that may repeat itself."""
+        self.input, self.output = scene.log_input, scene.log_output
+        self.suspect_s = scene.call.now_s
+        self.run, self.same_run, self.gap_s = scene.call.run, 0, 0.0
 
 
 class Loop(Struct, frozen=True):
-    """Catches an agent that repeats itself: calls of the same size, over and over, also among honest ones.
+    """Catches an agent that repeats itself: calls of one size, over and over, also among honest ones.
 
-    Each call is compared with the latest few in input and output size. How often an honest call of this agent is
-    that near to another is counted, so an agent that always sends the same template is no suspect; regular gaps
-    between the repeats add to the evidence. Also catches two agents of a tree that hand the same work back and
-    forth, since a tree is one agent here. Fooled by loops whose sizes vary like honest work, and for its first
-    calls by a new agent that honestly repeats itself.
+    When a call resembles one of the latest few it becomes the suspect, and every further call is compared with it;
+    the suspect may drift as long as each repeat resembles the one before. How often honest calls of this agent
+    resemble a suspect is counted, so an agent that always sends the same template is none; regular gaps between
+    the repeats add to the evidence, and a rate no higher than usual takes from it. Also catches two agents of a
+    tree that hand the same work back and forth, since a tree is one agent here. Fooled by loops whose sizes vary
+    like honest work, and for its first calls by a new agent that honestly repeats itself.
 
     `bar_nats`: evidence that justifies a kill. `fade_s`: how long evidence lasts. `prior_calls`: what the usual
     frequencies are worth before the agent's own are known. `memory_calls`: how far back these reach.
@@ -53,83 +77,96 @@ class Loop(Struct, frozen=True):
 
     bar_nats: float = 28.0
     fade_s: float = 3600.0
-    prior_calls: float = 30.0
+    prior_calls: float = 40.0
     memory_calls: float = 1000.0
     berth: float = 1.6
-    bar_nats_max: float = 80.0
+    bar_nats_max: float = 100.0
     learn_below_nats: float = 10.0
     compared: int = 6
 
     def begin(self) -> LoopMemory:
         """Return a memory with no calls, and the usual frequencies."""
         counts = [share * self.prior_calls for share in _HONEST]
-        return LoopMemory(counts, self.prior_calls, [], [], [], [], Evidence())
+        return LoopMemory(counts, self.prior_calls, [10.0 * s for s in _RHYTHM_HONEST], [], Evidence())
 
     def step(self, memory: LoopMemory, scene: Scene) -> tuple[LoopMemory, Score]:
-        """Compare the call with the latest ones; failed calls are another detector's."""
-        call = scene.call
+        """Compare the call with the suspect; failed calls are another detector's."""
+        call, evidence = scene.call, memory.evidence
         if call.failed:
             return memory, CALM
-        kind, twin = self._nearest(memory, scene)
+        learn = evidence.nats < self.learn_below_nats
+        kind = _alike(abs(scene.log_input - memory.input), abs(scene.log_output - memory.output))
         nats = log(_LOOPING[kind] * memory.total / memory.counts[kind])
+        if learn:
+            self._learn(memory, kind)
         if kind != _UNLIKE:
-            nats += self._rhythm(memory, call.now_s - memory.times[twin])
-            same = call.run != "" and memory.runs[twin] == call.run
-            memory.same_run = memory.same_run + 1 if same else 0
-        evidence = memory.evidence
+            nats += self._repeat(memory, scene, learn)
+        nats += max(-1.2, min(0.0, 0.7 - scene.gap_s * memory.hourly / 1800.0))
+        memory.tally(call.now_s, learn)
         total = evidence.add(nats, call.now_s, self.fade_s)
-        share = memory.counts[_UNLIKE] / memory.total
-        gain = log(0.75 / share) if kind == _UNLIKE else log(0.25 / (1.0 - share))
-        memory.odd = scene.odd_nats = max(0.0, memory.odd * exp(-scene.gap_s / 300.0) + gain)
-        self._learn(memory, scene, kind)
+        unlike = self._remember(memory, scene)
+        if total <= 0.0 and not unlike:
+            memory.suspect(scene)
         value = total / evidence.bar(self.bar_nats, self.berth, self.bar_nats_max)
-        if value < 0.25:
-            return memory, CALM
-        return memory, self._say(memory, scene, value)
+        return memory, CALM if value < 0.25 else self._say(memory, scene, value)
 
-    def _nearest(self, memory: LoopMemory, scene: Scene) -> tuple[int, int]:
-        log_input, log_output, outputs = scene.log_input, scene.log_output, memory.outputs
-        near, kind, twin = 9e9, _UNLIKE, 0
-        for i, other in enumerate(memory.inputs):
-            apart = abs(other - log_input)
-            if apart <= _INPUT_NEAR[2]:
-                output_apart = abs(outputs[i] - log_output)
-                distance = 10.0 * apart + output_apart
-                if distance < near:
-                    near, twin = distance, i
-                    kind = 0 if apart <= _INPUT_NEAR[0] else 3 if apart <= _INPUT_NEAR[1] else 6
-                    kind += 0 if output_apart <= _OUTPUT_NEAR[0] else 1 if output_apart <= _OUTPUT_NEAR[1] else 2
-        return kind, twin
-
-    def _rhythm(self, memory: LoopMemory, gap_s: float) -> float:
-        before_s, memory.gap_s = memory.gap_s, gap_s
+    def _repeat(self, memory: LoopMemory, scene: Scene, learn: bool) -> float:
+        """Let the suspect follow its repeat, and weigh how regular the repeats are."""
+        call = scene.call
+        memory.input += 0.5 * (scene.log_input - memory.input)
+        memory.output += 0.3 * (scene.log_output - memory.output)
+        memory.same_run = memory.same_run + 1 if call.run and call.run == memory.run else 0
+        memory.run = call.run
+        gap_s, before_s = call.now_s - memory.suspect_s, memory.gap_s
+        memory.suspect_s, memory.gap_s = call.now_s, gap_s
         if before_s <= 0.0 or gap_s <= 0.0:
             return 0.0
         apart = abs(log(gap_s / before_s))
-        return _GAP_NATS[0] if apart < _GAP_NEAR[0] else _GAP_NATS[1] if apart < _GAP_NEAR[1] else _GAP_NATS[2]
+        kind = 0 if apart < _RHYTHM_NEAR[0] else 1 if apart < _RHYTHM_NEAR[1] else 2
+        rhythm = memory.rhythm
+        nats = log(_RHYTHM_LOOPING[kind] * (rhythm[0] + rhythm[1] + rhythm[2]) / rhythm[kind])
+        if learn:
+            rhythm[kind] += 1.0
+            if rhythm[kind] > self.memory_calls:
+                memory.rhythm = [count * 0.5 for count in rhythm]
+        return nats
 
-    def _learn(self, memory: LoopMemory, scene: Scene, kind: int) -> None:
-        if memory.evidence.nats < self.learn_below_nats:
-            memory.counts[kind] += 1.0
-            memory.total += 1.0
-            if memory.total > self.memory_calls:
-                memory.counts = [count * 0.5 for count in memory.counts]
-                memory.total *= 0.5
-        memory.inputs.append(scene.log_input)
-        memory.outputs.append(scene.log_output)
-        memory.times.append(scene.call.now_s)
-        memory.runs.append(scene.call.run)
-        if len(memory.inputs) > self.compared:
-            del memory.inputs[0], memory.outputs[0], memory.times[0], memory.runs[0]
+    def _learn(self, memory: LoopMemory, kind: int) -> None:
+        memory.counts[kind] += 1.0
+        memory.total += 1.0
+        if memory.total > self.memory_calls:
+            memory.counts = [count * 0.5 for count in memory.counts]
+            memory.total *= 0.5
+
+    def _remember(self, memory: LoopMemory, scene: Scene) -> bool:
+        """Keep the call among the latest; tell whether it is unlike all of them."""
+        log_input, inputs = scene.log_input, memory.inputs
+        unlike = True
+        for other in inputs:
+            if -_INPUT_NEAR[2] < other - log_input < _INPUT_NEAR[2]:
+                unlike = False
+                break
+        memory.odd = scene.odd_nats = max(0.0, memory.odd * exp(-scene.gap_s / 300.0) + (0.7 if unlike else -1.0))
+        inputs.append(log_input)
+        if len(inputs) > self.compared:
+            del inputs[0]
+        return unlike
 
     def _say(self, memory: LoopMemory, scene: Scene, value: float) -> Score:
         evidence, call = memory.evidence, scene.call
-        honest = 1.0 - memory.counts[_UNLIKE] / memory.total
+        alike = 1.0 - memory.counts[_UNLIKE] / memory.total
         reason = (
             f"{evidence.calls} calls in {_span(call.now_s - evidence.since_s)}, most of them about "
-            f"{call.input_tokens:,} tokens in and {call.output_tokens:,} out; usually {honest:.0%} resemble another"
+            f"{exp(memory.input):,.0f} tokens in and {exp(memory.output):,.0f} out; usually {alike:.0%} repeat another"
         )
         return Score(value, reason, "run" if memory.same_run >= 3 else "agent")
+
+
+def _alike(input_apart: float, output_apart: float) -> int:
+    if input_apart > _INPUT_NEAR[2]:
+        return _UNLIKE
+    kind = 0 if input_apart <= _INPUT_NEAR[0] else 3 if input_apart <= _INPUT_NEAR[1] else 6
+    return kind + (0 if output_apart <= _OUTPUT_NEAR[0] else 1 if output_apart <= _OUTPUT_NEAR[1] else 2)
 
 
 def _span(seconds: float) -> str:

@@ -16,7 +16,6 @@ class PriceMemory(Struct, array_like=True, gc=False):
     models: dict[str, float]
     dearest: float = 0.0
     runs: int = 0
-    run: str = ""
     suspect: str = ""
     suspect_calls: int = 0
     suspect_since_s: float = 0.0
@@ -38,7 +37,7 @@ class Price(Struct, frozen=True):
     memory_type: ClassVar[type[Struct]] = PriceMemory
 
     ratio: float = 4.5
-    bar_nats: float = 4.0
+    bar_nats: float = 4.5
     calls_min: int = 2
     accept_calls: int = 300
     accept_s: float = 86_400.0
@@ -53,13 +52,13 @@ class Price(Struct, frozen=True):
         known = memory.models.get(call.model)
         if known is not None:
             memory.models[call.model] = known + 1.0
-            self._count_run(memory, call.run)
+            self._count_run(memory, scene)
             return memory, CALM
         price = float(call.input_micro_usd_per_mtok)
         if not memory.models or price < self.ratio * memory.dearest or call.failed:
             if not call.failed:
                 self._accept(memory, call.model, price)
-                self._count_run(memory, call.run)
+                self._count_run(memory, scene)
             return memory, CALM
         if memory.suspect != call.model:
             memory.suspect, memory.suspect_calls, memory.suspect_since_s = call.model, 0, call.now_s
@@ -67,7 +66,7 @@ class Price(Struct, frozen=True):
         if memory.suspect_calls > self.accept_calls and call.now_s - memory.suspect_since_s > self.accept_s:
             self._accept(memory, call.model, price)
             return memory, CALM
-        surprise = log((memory.runs + 1.0) / (len(memory.models) - 0.7))
+        surprise = log((memory.runs + 2.0) / (len(memory.models) - 0.5))
         value = surprise / self.bar_nats
         if memory.suspect_calls < self.calls_min:
             value = min(value, 0.9)
@@ -78,10 +77,9 @@ class Price(Struct, frozen=True):
         )
         return memory, CALM if value < 0.25 else Score(value, reason)
 
-    def _count_run(self, memory: PriceMemory, run: str) -> None:
-        if run != memory.run or not run:
+    def _count_run(self, memory: PriceMemory, scene: Scene) -> None:
+        if not scene.depth and not scene.run.calls:
             memory.runs += 1
-            memory.run = run
 
     def _accept(self, memory: PriceMemory, model: str, price: float) -> None:
         memory.models[model] = 1.0

@@ -43,6 +43,7 @@ class Snowball(Struct, frozen=True):
     memory_steps: float = 2000.0
     berth: float = 1.4
     bar_nats_max: float = 60.0
+    forget: float = 0.05
     learn_below_nats: float = 6.0
 
     def begin(self) -> SnowballMemory:
@@ -70,7 +71,7 @@ class Snowball(Struct, frozen=True):
         else:
             if not run.climb_steps:
                 run.climb_from_tokens = run.input_tokens
-            run.climb_nats += nats
+            run.climb_nats += nats - self.forget * run.climb_nats
             run.climb_steps += 1
         self._learn(memory, run, kind)
         bar = min(max(self.bar_nats, self.berth * memory.record), self.bar_nats_max)

@@ -35,13 +35,13 @@ class Tempo(Struct, frozen=True):
     watches: ClassVar[Watches] = "agent"
     memory_type: ClassVar[type[Struct]] = TempoMemory
 
-    bar_nats: float = 36.0
+    bar_nats: float = 120.0
     call_nats_max: float = 1.8
     fade_s: float = 600.0
     prior_calls: float = 60.0
     memory_calls: float = 2000.0
     berth: float = 1.6
-    bar_nats_max: float = 200.0
+    bar_nats_max: float = 400.0
     learn_below_nats: float = 10.0
 
     def begin(self) -> TempoMemory:
