@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from alerts.decision import Action, Decision
-from alerts.grouping import Grouping, ranked, summed
+from alerts.grouping import Grouping, ranked
 from alerts.incident import NO_COMMAND, Act, Incident, Outcome
 from alerts.lifecycle import acted, covered, heard, opened
 
@@ -35,6 +35,7 @@ class Book:
         self._ids: dict[str, str] = {}
         self._latest: dict[tuple[str, str], str] = {}
         self._members: dict[str, set[str]] = {}
+        self.outdated: set[str] = set()
         for incident in sorted(incidents, key=lambda incident: (incident.active, incident.opened_s)):
             self.keep(incident)
 
@@ -67,10 +68,10 @@ class Book:
         if known is None or not known.active:
             known = self.current(decision.scope) or known
         if known is not None:
-            return self.change([heard(known, decision, outcome, offset, now_s)], now_s)
+            return self.change([heard(known, decision, outcome, offset, now_s)])
         if decision.action is Action.RELEASE:
             return set()
-        return self.change([opened(decision, outcome, offset, now_s)], now_s)
+        return self.change([opened(decision, outcome, offset, now_s)])
 
     def observed(self, decision: Decision, outcome: Outcome, now_s: float) -> set[str]:
         """Fold in a command that was seen on the kill topic, whoever wrote it; one known already changes nothing."""
@@ -85,30 +86,28 @@ class Book:
         incident = self.current(scope)
         if incident is None or (incident.epoch, incident.seq) != place:
             return set()
-        return self.change([covered(incident, text, now_s)], now_s)
+        return self.change([covered(incident, text, now_s)])
 
     def acted(self, act: Act, now_s: float) -> set[str]:
         """Apply what a person did; who acts on a group acts on its members."""
         incident = self.find(act.incident_id)
         if incident is None:
             return set()
-        changed = self.change([acted(incident, act, now_s)], now_s)
+        changed = self.change([acted(incident, act, now_s)])
         if incident.kind == "single" or not changed or act.verb == "note":
             return changed
-        return changed | self.change([acted(member, act, now_s) for member in self.members(incident.id)], now_s)
+        return changed | self.change([acted(member, act, now_s) for member in self.members(incident.id)])
 
-    def change(self, incidents: Iterable[Incident], now_s: float) -> set[str]:
-        """Keep those that differ, and let the groups that speak for them say so."""
-        changed = set().union(*map(self.update, incidents))
-        for parent in {self.incidents[name].parent for name in changed}:
-            speaker = self.incidents.get(parent)
-            if speaker is not None and speaker.kind != "single" and speaker.active:
-                changed |= self.update(summed(speaker, self.members(parent), now_s, joined=False))
+    def change(self, incidents: Iterable[Incident]) -> set[str]:
+        """Keep those that differ; the groups that speak for them say so at the next tick."""
+        changed = {one.id for one in incidents if self.update(one)}
+        self.outdated |= {self.incidents[name].parent for name in changed}
         return changed
 
     def update(self, incident: Incident) -> set[str]:
         """Keep a change that no reader of a group sees, such as what a sink was told."""
-        if self.incidents.get(incident.id) == incident:
+        before = self.incidents.get(incident.id)
+        if before is incident or before == incident:
             return set()
         self.keep(incident)
         return {incident.id}

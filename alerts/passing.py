@@ -12,12 +12,12 @@ GROUP_LIFE_S = 3_600.0
 
 def tick(book: Book, now_s: float) -> set[str]:
     """Let time pass; return the ids whose rows changed or are gone."""
-    steps: Sequence[Callable[[Book, float], set[str]]] = (_age, _adopt, _gather, _settle, _retire)
+    steps: Sequence[Callable[[Book, float], set[str]]] = (_age, _adopt, _gather, _sum, _settle, _retire)
     return set().union(*(step(book, now_s) for step in steps))
 
 
 def _age(book: Book, now_s: float) -> set[str]:
-    return book.change([aged(i, now_s, book.rules.resolve_after_s) for i in book.incidents.values()], now_s)
+    return book.change([aged(i, now_s, book.rules.resolve_after_s) for i in list(book.incidents.values())])
 
 
 def _adopt(book: Book, now_s: float) -> set[str]:
@@ -51,13 +51,14 @@ def _gather(book: Book, now_s: float) -> set[str]:
     if untold and (digest or is_storm(untold, rules)):
         changed |= _into(book, digest, "digest", untold, now_s)
         free = [incident for incident in free if CHAT in incident.deliveries]
-    lonely = []
+    joining: dict[str, list[Incident]] = {}
     for incident in free:
         group = _taking(book, "group", f"team:{incident.evidence.team}", now_s)
-        if group and group.shadow is incident.shadow and kind_of(incident.scope) != "team":
-            changed |= _into(book, group, "group", [incident], now_s)
-        else:
-            lonely.append(incident)
+        fits = group and group.shadow is incident.shadow and kind_of(incident.scope) != "team"
+        joining.setdefault(group.id if group and fits else "", []).append(incident)
+    lonely = joining.pop("", [])
+    for name, members in joining.items():
+        changed |= _into(book, book.incidents[name], "group", members, now_s)
     return changed.union(*(_into(book, None, "group", team, now_s) for team in team_event(lonely, rules, now_s)))
 
 
@@ -86,11 +87,19 @@ def _joined(book: Book, parent: str, now_s: float) -> set[str]:
     return book.update(summed(speaker, book.members(parent), now_s, joined=True))
 
 
+def _sum(book: Book, now_s: float) -> set[str]:
+    """Let the groups say what their members say by now."""
+    parents = [book.incidents[name] for name in book.outdated if name in book.incidents]
+    book.outdated.clear()
+    groups = [parent for parent in parents if parent.kind != "single" and parent.active]
+    return book.change([summed(group, book.members(group.id), now_s, joined=False) for group in groups])
+
+
 def _settle(book: Book, now_s: float) -> set[str]:
     """Close the groups whose members are all closed."""
     busy = {incident.parent for incident in book.incidents.values() if incident.active}
     done = [i for i in book.incidents.values() if i.kind != "single" and i.active and i.id not in busy]
-    return book.change([resolved(i, "all of its members are closed", now_s) for i in done], now_s)
+    return book.change([resolved(i, "all of its members are closed", now_s) for i in done])
 
 
 def _retire(book: Book, now_s: float) -> set[str]:
@@ -101,7 +110,16 @@ def _retire(book: Book, now_s: float) -> set[str]:
     excess = len(book.incidents) - len(gone) - rules.incidents_max
     if excess > 0:
         kept = [i for i in book.incidents.values() if i.id not in gone]
-        kept.sort(key=lambda i: (bool(i.in_force), i.active, LADDER[i.action], i.heard_s, i.id))
+        kept.sort(
+            key=lambda i: (
+                i.active and i.kind != "single",
+                bool(i.in_force),
+                i.active,
+                LADDER[i.action],
+                i.heard_s,
+                i.id,
+            )
+        )
         gone |= {incident.id for incident in kept[:excess]}
     for name in gone:
         book.forget(name)

@@ -6,6 +6,9 @@ from alerts.incident import Incident, severity
 from alerts.message import View, headline, plain
 
 
+MEMBERS_MAX = 100
+
+
 class Alert(Struct, frozen=True, kw_only=True):
     """What other programs may rely on. A higher `revision` of an `id` replaces a lower one."""
 
@@ -43,7 +46,9 @@ class Alert(Struct, frozen=True, kw_only=True):
     status_by: str
     status_reason: str
     parent: str
+    member_count: int
     members: list[str]
+    """Ids of the gravest hundred."""
 
 
 def alert(view: View) -> Alert:
@@ -58,7 +63,8 @@ def alert(view: View) -> Alert:
         headline=headline(view),
         text=plain(view),
         at_s=max(incident.heard_s, incident.status_s),
-        members=[member.id for member in view.members],
+        member_count=len(view.members),
+        members=[member.id for member in view.members[:MEMBERS_MAX]],
     )
 
 

@@ -86,3 +86,13 @@ def test_few_incidents_of_different_teams_are_told_one_by_one() -> None:
     tick(book, NOW + 1)
 
     assert len(due(book, CHAT, Telling(), NOW + 2)) == 19
+
+
+def test_a_storm_beyond_the_bound_keeps_who_speaks_for_it() -> None:
+    book = Book(Rules(incidents_max=100))
+    for number in range(300):
+        book.decided(decision(f"a{number}", team=f"t{number}"), NOW, Outcome(1, number + 1))
+    tick(book, NOW + 1)
+
+    (notice,) = due(book, CHAT, Telling(), NOW + 2)
+    assert (book.incidents[notice.incident].kind, len(book.incidents)) == ("digest", 100)
