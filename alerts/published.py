@@ -5,7 +5,6 @@ from msgspec import Struct, json
 from alerts.incident import Incident, severity
 from alerts.message import View, headline, plain
 
-
 MEMBERS_MAX = 100
 
 
