@@ -144,11 +144,14 @@ class Feed:
         if not self._ready.is_set() and self.guard.ready(now_s):
             self._ready.set()
             self._changed.set()
+            self._unsaved.set()
 
     async def _keep_saving(self) -> None:
         while True:
             await self._unsaved.wait()
             self._unsaved.clear()
+            if not self.guard.can_vouch:
+                continue
             await asyncio.to_thread(self._save, self.guard.snapshot())
 
     def _save(self, content: bytes) -> None:

@@ -111,6 +111,11 @@ class Guard:
             scopes += ["run:" + run for run in self._lineage.line(who.run, who.parents)]
         return scopes
 
+    @property
+    def can_vouch(self) -> bool:
+        """Whether it knows all that was in force once; else its snapshot must not replace a better one."""
+        return self.watch.synced or self.watch.restored
+
     def snapshot(self) -> bytes:
         """Return what `restore` needs to go on enforcing, checksummed."""
         return encode_snapshot((scope, entry.value) for scope, entry in self.book.entries.items())
@@ -145,13 +150,13 @@ class Guard:
             wait_s = self._throttles.wait_s(command, now_s) if command.state is State.THROTTLED else 0.0
             if command.state is not State.THROTTLED or wait_s:
                 return Answer(False, DENIALS[command.state], command, command.reason, retry_after_s=wait_s)
-        if not commands or not (self.watch.synced or self.watch.restored):
+        if not commands or not self.can_vouch:
             return None
         return Answer(True, None, commands[-1], commands[-1].reason, model)
 
     def _unsure(self, who: Identity, now_s: float) -> Answer:
         watch = self.watch
-        if not watch.synced and not watch.restored:
+        if not self.can_vouch:
             if watch.policy.unsynced == "closed":
                 return Answer(False, Denial.NOT_READY, reason="this gateway has not yet read what is in force")
             return ALLOWED
