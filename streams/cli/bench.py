@@ -1,0 +1,50 @@
+"""Measurements on this machine; each prints figures, or JSON for a pipeline."""
+
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from streams.cli.common import JsonOption
+
+app = typer.Typer(no_args_is_help=True)
+
+Broker = Annotated[
+    str | None,
+    typer.Option("--broker", metavar="HOST:PORT", help="Kafka to use.", show_default="one started by deploy/kafka"),
+]
+
+
+def _measure(name: str, **options: object) -> None:
+    """Call `streams.bench.<name>.main(**options) -> exit code`."""
+    raise typer.Exit(import_module(f"streams.bench.{name}").main(**options))
+
+
+@app.command()
+def latency(as_json: JsonOption = False, broker: Broker = None) -> None:
+    """From a breaching event to a refused call, p50 and p99, beside a bare produce and consume."""
+    _measure("latency", as_json=as_json, broker=broker)
+
+
+@app.command()
+def throughput(as_json: JsonOption = False, broker: Broker = None) -> None:
+    """Events a second of one worker, beside an idiomatic Faust agent and a bare aiokafka loop."""
+    _measure("throughput", as_json=as_json, broker=broker)
+
+
+@app.command()
+def obey(as_json: JsonOption = False, broker: Broker = None) -> None:
+    """From a kill to a refused call, p50 and p99, by kind of gateway."""
+    _measure("obey", as_json=as_json, broker=broker)
+
+
+@app.command()
+def guard(as_json: JsonOption = False) -> None:
+    """Cost of a gateway's check with 10,000 kills in force: p50, p99 and memory."""
+    _measure("guard", as_json=as_json)
+
+
+@app.command()
+def memory(as_json: JsonOption = False) -> None:
+    """Memory a scope, with a million agents."""
+    _measure("memory", as_json=as_json)

@@ -1,0 +1,136 @@
+"""What all commands share: where the settings are, how errors are said, what exit codes mean."""
+
+import asyncio
+import os
+import ssl
+import sys
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from streams.settings import Settings, SettingsError, load
+
+PLACES = (Path("brakeline.yaml"), Path("/etc/brakeline/brakeline.yaml"))
+DEBUG = "BRAKELINE_DEBUG"
+
+
+class Code(IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    REFUSED = 4
+    INTERRUPTED = 130
+
+
+CODES = (
+    "Exit codes: 0 done; 1 failed; 2 wrong usage or settings; 3 Kafka can't be reached; "
+    "4 refused (nothing was changed); 130 interrupted."
+)
+
+
+class ClearErrors(TyperGroup):
+    """Says every error in one clear line (several for settings) and exits with its code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, typer.TyperException | typer.Exit | typer.Abort) or os.environ.get(DEBUG):
+                raise
+            code, text = said(error)
+            say(f"brakeline: {text}" if text else "")
+            raise typer.Exit(code) from None
+
+
+def said(error: BaseException) -> tuple[Code, str]:
+    """Return the exit code of an error, and its words."""
+    name = type(error).__name__
+    if isinstance(error, KeyboardInterrupt):
+        return Code.INTERRUPTED, "interrupted"
+    if isinstance(error, SettingsError):
+        return Code.USAGE, str(error)
+    if name in {"RefusedError", "WireError"}:
+        return Code.REFUSED, str(error)
+    if name == "NoKeysError":
+        return Code.USAGE, str(error)
+    if name in {"KafkaConnectionError", "NodeNotReadyError", "RequestTimedOutError", "KafkaTimeoutError"}:
+        return Code.UNREACHABLE, f"Kafka can't be reached: {_tail(error)}; `brakeline doctor` looks for the cause"
+    if isinstance(error, ssl.SSLError):
+        return Code.USAGE, f"a certificate can't be used: {error}; look at kafka.security in the settings"
+    if isinstance(error, ValueError | FileExistsError):
+        return Code.USAGE, str(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return Code.FAILED, f"{where}{error.strerror or error}"
+    if isinstance(error, ModuleNotFoundError):
+        return Code.FAILED, f"this part isn't installed: {error}"
+    return Code.FAILED, f"{name}: {_tail(error)} (set {DEBUG}=1 for the whole story)"
+
+
+def _tail(error: BaseException) -> str:
+    """Return the error's own words, without aiokafka's class name in front."""
+    return str(error).removeprefix(f"{type(error).__name__}: ").strip() or "no reason given"
+
+
+def say(text: str) -> None:
+    """Tell the person, on standard error."""
+    typer.echo(text, err=True)
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="BRAKELINE_CONFIG",
+        help="Settings file; without it ./brakeline.yaml, /etc/brakeline/brakeline.yaml, else the defaults.",
+        show_default=False,
+    ),
+]
+BrokerOption = Annotated[
+    str | None,
+    typer.Option("--broker", metavar="HOST:PORT", help="Kafka to use instead of the settings'.", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def settings_of(config: Path | None, broker: str | None = None) -> Settings:
+    """Load the settings that a command is to use. Raises SettingsError."""
+    path = config or next((place for place in PLACES if place.exists()), None)
+    settings = Settings() if path is None else load(path)
+    return settings if broker is None else at_broker(settings, broker)
+
+
+def at_broker(settings: Settings, broker: str) -> Settings:
+    """Return the settings with another cluster."""
+    if not broker.rpartition(":")[2].isdigit():
+        raise typer.BadParameter(f"{broker!r}: write HOST:PORT", param_hint="--broker")
+    servers = tuple(part.strip() for part in broker.split(","))
+    return settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"bootstrap": servers})})
+
+
+def quiet_logs() -> None:
+    """Keep libraries' chatter out of a command's output; errors are raised and said once."""
+    import logging
+
+    logging.getLogger().addHandler(logging.NullHandler())
+    for name in ("aiokafka", "streams", "alerts"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def wait(coroutine: Any) -> Any:
+    """Run a coroutine to its end, with quiet logs."""
+    quiet_logs()
+    return asyncio.run(coroutine)
+
+
+def on_terminal() -> bool:
+    """Tell whether a person is looking at standard error."""
+    return sys.stderr.isatty()

@@ -1,0 +1,124 @@
+"""What the detectors would have done, and why."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streams.cli.common import BrokerOption, Code, ConfigOption, say, settings_of
+
+app = typer.Typer()
+PANEL = "Look"
+
+
+Source = Annotated[
+    str, typer.Argument(metavar="FILE", help="JSON lines in ingest order: plain, .gz, .zst, .parquet, or -.")
+]
+DecisionsOption = Annotated[
+    str | None, typer.Option("--decisions", metavar="FILE|-", help="Write decisions, JSON lines.", show_default=False)
+]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", metavar="DIR", help="Write a page with charts.", show_default=False)
+]
+AgainstOption = Annotated[
+    Path | None,
+    typer.Option("--against", metavar="FILE", help="Other settings: which kills come, which go.", show_default=False),
+]
+PlannedOption = Annotated[
+    Path | None,
+    typer.Option("--planned", metavar="FILE", help="Periods known to be fine, JSON lines.", show_default=False),
+]
+MaxFalseKills = Annotated[
+    int | None,
+    typer.Option("--max-false-kills", min=0, help="Exit with 1 if there are more.", show_default=False),
+]
+AtOption = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="2026-01-31T12:00:00Z or Unix seconds.", show_default="last")
+]
+EventsOption = Annotated[
+    str | None, typer.Option("--events", metavar="FILE", help="Events to judge.", show_default="Kafka's")
+]
+
+
+@app.command(rich_help_panel=PANEL)
+def backtest(
+    source: Source = "-",
+    config: ConfigOption = None,
+    decisions: DecisionsOption = None,
+    report: ReportOption = None,
+    against: AgainstOption = None,
+    planned: PlannedOption = None,
+    max_false_kills: MaxFalseKills = None,
+    shards: Annotated[int, typer.Option("--shards", min=1, help="As if the topic had so many partitions.")] = 1,
+) -> None:
+    """Judge events of the past as if armed: the proof before arming, and a check for a pipeline.
+
+    `ingest_ts` is the clock. Without --planned, --max-false-kills counts every kill as false.
+    """
+    from streams import backtest as past
+
+    if source != "-" and not Path(source).exists():
+        raise typer.BadParameter(f"{source} does not exist", param_hint="FILE")
+    if source == "-" and against is not None:
+        raise typer.BadParameter("standard input can be read only once: give a FILE", param_hint="--against")
+    periods = past.read_planned(planned)
+    settings, sink = settings_of(config), past.Sink(decisions)
+    try:
+        outcome = past.run(settings, source, sink, shards, remember=report is not None)
+    finally:
+        sink.close()
+    if report is not None or against is not None:
+        _compare(past, outcome, source, shards, report, against)
+    false = outcome.kills if planned is None else past.false_kills(outcome.kills, periods)
+    say(f"{len(outcome.kills)} kills{f', {len(false)} of them in planned periods' if planned else ''}")
+    if max_false_kills is not None and len(false) > max_false_kills:
+        say(f"brakeline: {len(false)} false kills, at most {max_false_kills} are allowed")
+        raise typer.Exit(Code.FAILED)
+
+
+def _compare(past: Any, outcome: Any, source: str, shards: int, report: Path | None, against: Path | None) -> None:
+    other = None
+    if against is not None:
+        other = past.run(settings_of(against), source, past.Sink(None), shards)
+        ours, theirs = ({kill.scope for kill in each.kills} for each in (outcome, other))
+        say(f"against {against}: {len(ours - theirs)} scopes more are killed, {len(theirs - ours)} fewer")
+        for mark, scopes in (("+", ours - theirs), ("-", theirs - ours)):
+            for scope in sorted(scopes):
+                say(f"  {mark} {scope}")
+    if report is not None:
+        from streams.report import write_report
+
+        say(f"report: {write_report(report, outcome, other, str(against or ''))}")
+
+
+@app.command(rich_help_panel=PANEL)
+def explain(
+    scope: Annotated[str, typer.Argument(metavar="SCOPE", help="kind:id, such as agent:coder-7.")],
+    source: EventsOption = None,
+    at: AtOption = None,
+    config: ConfigOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Say in words what is usual for a scope, what was seen, and which detector and floor decided."""
+    in_words = import_module("streams.explain").explain
+    typer.echo(in_words(settings_of(config, broker), scope, source, None if at is None else moment_s(at)))
+
+
+def moment_s(text: str) -> float:
+    """Read a time, ISO 8601 (UTC if no zone is given) or Unix seconds.
+
+    >>> moment_s("1970-01-01T00:01:00Z"), moment_s("60")
+    (60.0, 60.0)
+    """
+    from datetime import UTC, datetime
+
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: write 2026-01-31T12:00:00Z or Unix seconds", param_hint="--at") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

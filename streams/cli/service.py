@@ -1,0 +1,62 @@
+"""The service and the demo."""
+
+import logging
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+
+from streams.cli.common import Code, ConfigOption, at_broker, say, settings_of
+
+app = typer.Typer()
+PANEL = "Run"
+EMBEDDED = "embedded"
+
+BrokerOrEmbedded = Annotated[
+    str | None,
+    typer.Option(
+        "--broker",
+        metavar="HOST:PORT",
+        help="Kafka to use instead of the settings'; `embedded` starts one in memory, for trying out.",
+        show_default=False,
+    ),
+]
+
+
+@app.command(rich_help_panel=PANEL)
+def run(config: ConfigOption = None, broker: BrokerOrEmbedded = None) -> None:
+    """Run the service until SIGTERM or Ctrl-C: judge events, order kills, tell people.
+
+    Start as many as you like with the same settings: they share the partitions.
+    """
+    from streams.app import run_service
+    from streams.broker import WARNING, embedded_broker
+    from streams.logs import set_up
+
+    settings = settings_of(config, None if broker == EMBEDDED else broker)
+    set_up(settings.logs.level, settings.logs.format)
+    with ExitStack() as stack:
+        if broker == EMBEDDED:
+            address = stack.enter_context(embedded_broker())
+            logging.getLogger("streams.broker").warning("%s It listens on %s.", WARNING, address)
+            settings = at_broker(settings, address)
+        code = run_service(settings)
+    raise typer.Exit(code)
+
+
+@app.command(rich_help_panel=PANEL)
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="No screen; print one JSON line at the end.")] = False,
+    broker: Annotated[str, typer.Option("--broker", metavar="HOST:PORT", help="`embedded`, or a Kafka.")] = EMBEDDED,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed is another fleet.")] = 1,
+) -> None:
+    """Watch a runaway agent being stopped, all on this machine; takes about a minute.
+
+    Exits with 0 only if the runaway was refused within 10 s and could be released.
+    """
+    from streams.demo import main as show
+
+    code = show(headless=headless, broker=broker, seed=seed)
+    if code == Code.OK and not headless:
+        say("Next: `brakeline doctor`, then `brakeline run` with your own Kafka.")
+    raise typer.Exit(code)
