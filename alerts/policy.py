@@ -1,7 +1,8 @@
 """From a score to a decision: the ladder, its floors and its limits. Pure: time comes in as a number."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
+from typing import Self
 
 from msgspec import Struct
 
@@ -24,9 +25,9 @@ class Rules(Struct, frozen=True, kw_only=True):
     hold_at: float = 0.5
     kill_at: float = 1.0
     suspicious: Action = Action.WARN
-    min_usd_per_min: float = 0.01
-    min_tokens_per_min: float = 2000.0
-    min_calls: int = 2
+    min_usd_per_min: float = 0.005
+    min_tokens_per_min: float = 1000.0
+    min_calls: int = 1
     consecutive: int = 1
     cooldown_s: float = 900.0
     kill_duration_s: float | None = 3600.0
@@ -35,6 +36,29 @@ class Rules(Struct, frozen=True, kw_only=True):
     blast_agents_share: float = 0.1
     blast_agents_min: int = 5
     blast_window_s: float = 3600.0
+
+
+class RuleBook:
+    """The rules by scope: `find(scope, team, environment)` is asked once each and remembered (100,000 at most)."""
+
+    def __init__(self, find: Callable[[str, str, str], Rules]) -> None:
+        self._find = find
+        self._known: dict[tuple[str, str, str], Rules] = {}
+
+    @classmethod
+    def same(cls, rules: Rules) -> Self:
+        """Return a book with the same rules for everybody."""
+        return cls(lambda _scope, _team, _environment: rules)
+
+    def of(self, scope: str, team: str, environment: str = "") -> Rules:
+        """Return the rules in force for a scope."""
+        key = (scope, team, environment)
+        rules = self._known.get(key)
+        if rules is None:
+            if len(self._known) >= 100_000:
+                self._known.clear()
+            rules = self._known[key] = self._find(*key)
+        return rules
 
 
 class Breach(Struct, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ from streams.teams import Teams
 from streams.teamwork import Teamwork
 from streams.topics import ensure_topics, topic_specs
 from streams.transport import TopicPartition
+from streams.watchdog import Liveness, Watchdog
 from streams.worker import WorkerError, make_app, on_batches, run
 
 LATENESS_S = 300.0
@@ -53,6 +54,7 @@ class Service:
         self.outlet = Outlet(self.client)
         self.control: Control | None = None
         self.web_port = 0
+        self.liveness: Liveness | None = None
         self.metrics.armed.set(settings.mode == "armed")
         self._wire_app(partitions)
 
@@ -191,9 +193,22 @@ class Service:
                 note_control(self.metrics, self.control.commander, self.control.notifier.book, now_s)
             await asyncio.sleep(1.0)
 
+    async def watch_progress(self) -> None:
+        """End the process when there is work and none of it is done: a restart is the way out of a silent stall."""
+        watchdog = Watchdog(self.clock, self.settings.service.watchdog_s)
+        while True:
+            self.liveness = watchdog.look(self.app.progress())
+            if self.liveness.stalled:
+                raise WorkerError(
+                    f"no progress for {self.liveness.idle_s:.0f} s while {self.liveness.lag} records wait"
+                )
+            await asyncio.sleep(2.0)
+
     def troubles(self) -> list[str]:
         """Say what holds progress back."""
         found = [str(self.app.failure)] if self.app.failure is not None else []
+        if self.liveness is not None and self.liveness.stalled:
+            found.append(f"no progress for {self.liveness.idle_s:.0f} s while {self.liveness.lag} records wait")
         if self.control is not None and self.control.commander.failure is not None:
             found.append(f"the commander failed: {self.control.commander.failure}")
         return found
@@ -210,7 +225,10 @@ class Service:
         service = self.settings.service
         web = make_web(self.metrics, self.troubles, self.unready)
         runner, self.web_port = await probes.serve(web, service.web_host, service.web_port)
-        beside = [asyncio.create_task(step()) for step in (self.watch_kills, self.keep_time, self.keep_gauges)]
+        beside = [
+            asyncio.create_task(step())
+            for step in (self.watch_kills, self.keep_time, self.keep_gauges, self.watch_progress)
+        ]
         for task in beside:
             task.add_done_callback(lambda done: None if done.cancelled() else self.stopping.set())
         try:

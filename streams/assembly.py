@@ -6,26 +6,38 @@ from pathlib import Path
 import msgspec
 
 from alerts.gateway.keys import Role, SigningKey, Trust, write_keys
-from alerts.policy import Rules
+from alerts.policy import RuleBook, Rules
 from detectors.ceiling import Ceiling, RunCeiling
 from detectors.judge import Judge, JudgeParameters
 from streams.engine import Engine, EngineSettings
 from streams.prices import Prices, UnitPrice
 from streams.settings import Settings
+from streams.settings.policy import Policy
 
 
-def rules_of(settings: Settings) -> Rules:
-    """Return the policy in force where no override applies."""
-    policy = settings.policy
+def rules_of(settings: Settings, *, armed: bool = False) -> RuleBook:
+    """Return the policy by scope, its overrides merged in; `armed` overrides the mode."""
+
+    def find(scope: str, team: str, environment: str) -> Rules:
+        mode = settings.policy.mode_of(settings.mode, scope, team, environment)
+        policy = settings.policy.applying_to(scope, team, environment)
+        return _rules(policy, settings.protected, shadow=mode == "shadow" and not armed)
+
+    if settings.policy.overrides:
+        return RuleBook(find)
+    return RuleBook.same(find("", "", ""))
+
+
+def _rules(policy: Policy, protected: tuple[str, ...], *, shadow: bool) -> Rules:
     return Rules(
-        shadow=settings.mode == "shadow",
+        shadow=shadow,
         min_usd_per_min=policy.floors.min_usd_per_min,
         min_tokens_per_min=policy.floors.min_tokens_per_min,
         min_calls=policy.floors.min_calls,
         consecutive=policy.consecutive_breaches,
         cooldown_s=policy.cooldown_s,
         kill_duration_s=policy.kill_duration_s,
-        protected=settings.protected,
+        protected=protected,
         blast_agents_share=policy.blast_radius.max_agents_percent / 100,
         blast_agents_min=policy.blast_radius.max_agents,
         blast_window_s=policy.blast_radius.window_s,

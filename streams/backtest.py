@@ -59,7 +59,7 @@ class Outcome(Struct):
 
 def replay_of(settings: Settings, shards: int = 1) -> Replay:
     """Return the engines and the team stage that `settings` ask for, armed."""
-    rules = msgspec.structs.replace(rules_of(settings), shadow=False)
+    rules = rules_of(settings, armed=True)
     engine = EngineSettings(rules=rules)
     engines = [Engine(engine, judge_of(settings), prices_of(settings)) for _ in range(shards)]
     return Replay(engines, Teams(rules, judge_of(settings), shards, engine.lateness_s))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from alerts.policy import Rules
+from alerts.policy import RuleBook, Rules
 from detectors.contract import Call
 from detectors.judge import Judge
 from streams.duplicates import Seen, SeenIds
@@ -20,7 +20,7 @@ from streams.windows import MINUTE_S
 class EngineSettings(Struct, frozen=True, kw_only=True):
     """Bounds of one shard. A call is late once `lateness_s` behind the clock: counted, never judged."""
 
-    rules: Rules = Rules()
+    rules: RuleBook = RuleBook.same(Rules())
     lateness_s: float = 300.0
     agents_max: int = 1_000_000
     agent_idle_s: float = 30 * 86_400.0
@@ -151,6 +151,8 @@ class Engine:
             overflow = len(self.rows.agents) >= self.settings.agents_max
             row = self.rows.overflow if overflow else self.rows.open_agent(event.agent, event.team, now_s)
         row.last_s = now_s
+        if event.environment:
+            row.environment = event.environment
         if event.ts > now_s:
             row.skew_s = event.ts - now_s
             effects.skew_s[event.agent] = row.skew_s

@@ -24,6 +24,7 @@ class AgentRow(Struct, array_like=True):
     last_s: float = 0.0
     skew_s: float = 0.0
     overflow: bool = False
+    environment: str = ""
     ledger: Ledger = field(default_factory=Ledger)
 
 

@@ -1,7 +1,7 @@
 """From one call to a decision: judge it, look at where its scopes stand, apply the policy."""
 
 from alerts.decision import Action, Evidence
-from alerts.policy import Breach, Rules, decide, release
+from alerts.policy import Breach, RuleBook, decide, release
 from detectors.contract import Call
 from detectors.judge import Judge, Verdict
 from streams.effects import Effects
@@ -14,7 +14,7 @@ OBEY_GRACE_S = 10.0
 class Sentence:
     """Holds the rules and the judge; all state is in the rows."""
 
-    def __init__(self, rules: Rules, judge: Judge, rows: Rows) -> None:
+    def __init__(self, rules: RuleBook, judge: Judge, rows: Rows) -> None:
         self.rules = rules
         self._judge = judge
         self._rows = rows
@@ -31,7 +31,8 @@ class Sentence:
         breach = _breach(verdict, call, row)
         standing = self._rows.standing(verdict.scope)
         blast = self._rows.shard.blast
-        decision = decide(self.rules, standing, breach, call.now_s, blast=blast, agents=self._rows.active_agents())
+        rules = self.rules.of(verdict.scope, call.team, row.environment)
+        decision = decide(rules, standing, breach, call.now_s, blast=blast, agents=self._rows.active_agents())
         if decision is None:
             return
         effects.decisions.append(decision)
@@ -55,7 +56,7 @@ class Sentence:
         standing = self._rows.standing(scope)
         if action is Action.RELEASE:
             if standing.in_force(now_s) or planned:
-                release(self.rules, standing, now_s)
+                release(self.rules.of(scope, ""), standing, now_s)
                 self._judge.released(self._rows.judge, scope, now_s, planned=planned)
             return
         if standing.action is action and standing.until_s == until_s:
@@ -71,6 +72,7 @@ def _breach(verdict: Verdict, call: Call, row: AgentRow) -> Breach:
     minutes = [row.ledger.minutes[m] for m in sorted(row.ledger.minutes)[-2:]]
     tokens = max((m.tokens for m in minutes), default=0)
     usd = max((m.micro_usd for m in minutes), default=0) / 1e6
+    calls = sum(m.calls for m in row.ledger.minutes.values())
     return Breach(
         scope=verdict.scope,
         value=verdict.value,
@@ -78,12 +80,14 @@ def _breach(verdict: Verdict, call: Call, row: AgentRow) -> Breach:
         reason=verdict.reason,
         window_start_s=verdict.window_start_s,
         alert_only=verdict.alert_only,
+        sure=verdict.sure,
         tokens_per_min=float(tokens),
         evidence=Evidence(
             team=call.team,
             agent=call.agent,
             run=verdict.run,
             model=call.model,
+            calls=calls,
             seen_usd_per_min=verdict.seen_usd_per_min or usd,
             usual_usd_per_min=verdict.usual_usd_per_min,
             says=dict(verdict.says),

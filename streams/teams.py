@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct, field, msgpack
 
 from alerts.decision import Decision, Evidence
-from alerts.policy import Blast, Breach, Rules, Standing, decide
+from alerts.policy import Blast, Breach, RuleBook, Standing, decide
 from detectors.contract import TeamMinute
 from detectors.judge import Judge, TeamMemory, Verdict
 from streams.effects import Effects, WindowUsage
@@ -66,7 +66,7 @@ class Teams:
     partitions.
     """
 
-    def __init__(self, rules: Rules, judge: Judge, shards: int, lateness_s: float) -> None:
+    def __init__(self, rules: RuleBook, judge: Judge, shards: int, lateness_s: float) -> None:
         self.rows: dict[str, TeamRow] = {}
         self.watermarks: dict[str, float] = {}
         self._rules = rules
@@ -116,9 +116,8 @@ class Teams:
         now_s = start_s + MINUTE_S + self._lateness_s
         counters = {a: (u.calls, u.tokens, u.micro_usd) for a, u in members.items()}
         row.memory, verdicts = self._judge.team_step(row.memory, TeamMinute(team, float(start_s), now_s, counters))
-        found = [
-            decide(self._rules, row.standing, _breach(v, team), now_s, blast=Blast([]), agents=1) for v in verdicts
-        ]
+        rules = self._rules.of(f"team:{team}", team)
+        found = [decide(rules, row.standing, _breach(v, team), now_s, blast=Blast([]), agents=1) for v in verdicts]
         return [d for d in found if d is not None]
 
     def drain(self) -> dict[bytes, bytes | None]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import json
 
-from alerts.policy import Rules
+from alerts.policy import RuleBook, Rules
 from detectors.judge import Judge, JudgeParameters
 from streams.engine import Engine, EngineSettings
 from streams.prices import Prices
@@ -44,5 +44,5 @@ def _time(value: dict[str, Any] | bytes | None) -> float:
 
 def engine(**settings: Any) -> Engine:
     """Return an armed engine with the default judge."""
-    rules = settings.pop("rules", Rules(shadow=False))
+    rules = RuleBook.same(settings.pop("rules", Rules(shadow=False)))
     return Engine(EngineSettings(rules=rules, **settings), Judge(JudgeParameters()), Prices())

@@ -13,9 +13,9 @@ Mode = Literal["shadow", "armed"]
 class Floors(Section):
     """What a scope must reach before anything stronger than a warning: dollars or tokens, and enough calls."""
 
-    min_usd_per_min: NotNegative = 0.01
-    min_tokens_per_min: NotNegative = 2_000
-    min_calls: Annotated[int, Field(ge=0)] = 2
+    min_usd_per_min: NotNegative = 0.005
+    min_tokens_per_min: NotNegative = 1_000
+    min_calls: Annotated[int, Field(ge=0)] = 1
 
 
 class BlastRadius(Section):
