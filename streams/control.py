@@ -75,8 +75,8 @@ ACTIONS = {
 }
 
 
-async def read_compacted(client: Mapping[str, Any], topic: str) -> dict[str, bytes | None]:
-    """Return the last value of every key of a topic of one partition."""
+async def read_compacted(client: Mapping[str, Any], topic: str, *, by_offset: bool = False) -> dict[str, bytes | None]:
+    """Return the last value of every key of a topic of one partition; `by_offset` every value, by its offset."""
     partition = TopicPartition(topic, 0)
     consumer = AIOKafkaConsumer(enable_auto_commit=False, **client)
     await consumer.start()
@@ -87,7 +87,9 @@ async def read_compacted(client: Mapping[str, Any], topic: str) -> dict[str, byt
         consumer.seek(partition, (await consumer.beginning_offsets([partition]))[partition])
         while await consumer.position(partition) < end:
             for records in (await consumer.getmany(timeout_ms=500)).values():
-                rows |= {r.key.decode(): r.value for r in records if r.key is not None}
+                for record in records:
+                    if by_offset or record.key is not None:
+                        rows[str(record.offset) if by_offset else record.key.decode()] = record.value
     finally:
         await consumer.stop()
     return {key: value for key, value in rows.items() if value is not None}
