@@ -1,0 +1,194 @@
+"""The service as processes on a real Kafka: its settings, its input, and what it left behind."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+import urllib.request
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from kafka_workers import Worker, until
+from real_kafka import free_ports
+
+from alerts.decision import Decision
+from alerts.gateway.wire import HEARTBEAT_KEY, Command
+from streams.app import prepare_topics
+from streams.assembly import keys_of
+from streams.produce import produce, records
+from streams.rows import AgentRow
+from streams.settings import Settings
+from streams.state import changelog_of
+
+SCRIPT = Path(__file__).parent / "kafka" / "service_process.py"
+PARTITIONS = 4
+
+
+class Installation:
+    """Topics, keys and workers of one installation; use it as a context, which ends the workers."""
+
+    def __init__(self, kafka: str, folder: Path, **given: Any) -> None:
+        self.name = f"test-{uuid.uuid4().hex[:8]}"
+        self._folder = folder
+        self._values: dict[str, Any] = {
+            "kafka": {"bootstrap": kafka, "session_timeout_ms": 6_000},
+            "topics": {"prefix": self.name, "partitions": PARTITIONS, "timestamp_type": "create"},
+            "service": {"app_id": self.name, "data_dir": str(folder / self.name)},
+            "mode": "armed",
+            "logs": {"level": "info", "format": "text"},
+            **given,
+        }
+        self.settings = Settings.model_validate(self._values)
+        self.client = self.settings.kafka.client_kwargs()
+        self.workers: list[Worker] = []
+
+    async def __aenter__(self) -> Self:
+        self.settings.service.data_dir.mkdir(parents=True)
+        _, self.trust = keys_of(self.settings)
+        self.partitions = await prepare_topics(self.settings)
+        self.admin = AIOKafkaAdminClient(**self.client)
+        await self.admin.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        for worker in self.workers:
+            await worker.end(signal.SIGKILL)
+        await self.admin.close()
+
+    @property
+    def events(self) -> str:
+        return self.settings.topics.event_topics[0]
+
+    def named(self, what: str) -> str:
+        return self.settings.topics.named(what)
+
+    async def produce(self, lines: Iterable[bytes]) -> None:
+        """Write events as fast as it goes; a record's time is its `ingest_ts`."""
+        await produce(records(lines), self.client, self.events)
+
+    async def start(self, instance: str) -> "ServiceWorker":
+        """Start a worker process."""
+        (port,) = free_ports(1)
+        service = {**self._values["service"], "instance_id": instance, "web_port": port}
+        file = self._folder / f"{self.name}-{instance}.yaml"
+        file.write_text(json.dumps({**self._values, "service": service}))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(SCRIPT), str(file)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        worker = ServiceWorker(process, port)
+        self.workers.append(worker)
+        return worker
+
+    async def done(self, deadline_s: float = 60.0) -> None:
+        """Wait until every stage has committed all that the stage before it has written."""
+        for topic in (self.events, self.named("teams"), self.named("decisions")):
+
+            async def committed(topic: str = topic) -> bool:
+                return await self.lag(topic) == 0
+
+            try:
+                await until(committed, deadline_s)
+            except TimeoutError:
+                said = [worker.lines[-15:] for worker in self.workers if worker.process.returncode is None]
+                raise AssertionError(f"{topic} is {await self.lag(topic)} behind: {said}") from None
+
+    async def lag(self, topic: str) -> int:
+        """Return how many records of a topic aren't committed."""
+        return sum(await self.ends(topic)) - sum(await self.committed(topic))
+
+    async def committed(self, topic: str) -> list[int]:
+        offsets = await self.admin.list_consumer_group_offsets(self.settings.service.app_id)
+        found = {tp.partition: data.offset for tp, data in offsets.items() if tp.topic == topic}
+        return [max(0, found.get(partition, 0)) for partition in range(self.partitions[topic])]
+
+    async def ends(self, topic: str) -> list[int]:
+        tps = [TopicPartition(topic, partition) for partition in range(self.partitions[topic])]
+        consumer = AIOKafkaConsumer(**self.client)
+        await consumer.start()
+        try:
+            found = await consumer.end_offsets(tps)
+            return [found[tp] for tp in tps]
+        finally:
+            await consumer.stop()
+
+    async def read(self, topic: str, partitions: int) -> list[Any]:
+        """Return all records of a topic, each partition in its order."""
+        consumer = AIOKafkaConsumer(auto_offset_reset="earliest", **self.client)
+        await consumer.start()
+        try:
+            tps = [TopicPartition(topic, partition) for partition in range(partitions)]
+            consumer.assign(tps)
+            ends = await consumer.end_offsets(tps)
+            found: list[Any] = []
+            while any([await consumer.position(tp) < ends[tp] for tp in tps]):
+                for some in (await consumer.getmany(timeout_ms=500)).values():
+                    found += some
+            return found
+        finally:
+            await consumer.stop()
+
+    async def decisions(self) -> list[Decision]:
+        """Return what was decided, in order; a decision may be there twice after a crash."""
+        found = await self.read(self.named("decisions"), 1)
+        return [msgspec.json.decode(record.value, type=Decision) for record in found]
+
+    async def commands(self) -> list[Command]:
+        """Return the signed commands that were written, in order."""
+        found = await self.read(self.named("kills"), 1)
+        key = HEARTBEAT_KEY.encode()
+        signed = [self.trust.verify(r.value, r.key.decode()) for r in found if r.key != key]
+        return [each.payload for each in signed if isinstance(each.payload, Command)]
+
+    async def hours(self) -> dict[tuple[str, int], tuple[int, int, int]]:
+        """Return calls, tokens and micro-dollars by agent and hour, from the rows that a restart would read."""
+        rows: dict[bytes, bytes | None] = {}
+        for record in await self.read(changelog_of(self.settings.service.app_id), PARTITIONS):
+            rows[record.key] = record.value
+        agents = {key[2:].decode(): value for key, value in rows.items() if key.startswith(b"a:") and value is not None}
+        return hours_of({name: msgspec.msgpack.decode(row, type=AgentRow) for name, row in agents.items()})
+
+
+class ServiceWorker(Worker):
+    """A worker process with its web address."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+        super().__init__(process)
+        self.port = port
+
+    async def metric(self, name: str) -> float:
+        """Return the sum of a metric over its labels."""
+        return sum((await asyncio.to_thread(self._scrape, name)).values())
+
+    def _scrape(self, name: str) -> Counter[str]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as response:
+            text = response.read().decode()
+        found: Counter[str] = Counter()
+        for labels, value in re.findall(rf"^{name}(\{{.*\}})? (\S+)$", text, re.MULTILINE):
+            found[labels] += float(value)
+        return found
+
+
+def hours_of(agents: dict[str, AgentRow]) -> dict[tuple[str, int], tuple[int, int, int]]:
+    """Return calls, tokens and micro-dollars by agent and hour."""
+    totals = {}
+    for name, row in agents.items():
+        ledger = row.ledger
+        starts = {*ledger.hours, *ledger.late, *(minute // 3600 * 3600 for minute in ledger.minutes)}
+        for start_s in starts:
+            usage = ledger.hour_total(start_s)
+            totals[name, start_s] = (usage.calls, usage.tokens, usage.micro_usd)
+    return totals
