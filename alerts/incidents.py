@@ -7,8 +7,9 @@ changed, so that its owner can keep them. An id that is answered and no longer i
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from alerts.decision import Action, Decision
+from alerts.decision import Action, Decision, incident_id
 from alerts.grouping import Grouping, ranked
 from alerts.incident import NO_COMMAND, Act, Incident, Outcome
 from alerts.lifecycle import acted, covered, heard, opened
@@ -64,6 +65,7 @@ class Book:
         """
         if decision.action is Action.OBSERVE:
             return set()
+        decision = self._own(decision)
         known = self.find(decision.incident_id)
         if known is None or not known.active:
             known = self.current(decision.scope) or known
@@ -75,11 +77,18 @@ class Book:
 
     def observed(self, decision: Decision, outcome: Outcome, now_s: float) -> set[str]:
         """Fold in a command that was seen on the kill topic, whoever wrote it; one known already changes nothing."""
-        known = self.find(decision.incident_id)
-        known = known if known and known.scope == decision.scope else self.latest("single", decision.scope)
+        decision = self._own(decision)
+        known = self.find(decision.incident_id) or self.latest("single", decision.scope)
         if known is not None and (outcome.epoch, outcome.seq) <= (known.epoch, known.seq):
             return set()
         return self.decided(decision, now_s, outcome)
+
+    def _own(self, decision: Decision) -> Decision:
+        """Rename what goes by the id of another scope's incident: no decision may touch a stranger."""
+        known = self.find(decision.incident_id)
+        if known is None or known.scope == decision.scope:
+            return decision
+        return replace(decision, incident_id=incident_id(decision.scope, decision.incident_id, 0.0))
 
     def covered(self, scope: str, place: tuple[int, int], text: str, now_s: float) -> set[str]:
         """Note in words which gateways obey the command at `place` (epoch, seq); an older one is ignored."""

@@ -109,6 +109,8 @@ def _commanded(incident: Incident, decision: Decision, outcome: Outcome, now_s: 
 
 
 def _released(incident: Incident, decision: Decision, outcome: Outcome, now_s: float) -> Incident:
+    if outcome.refused and not incident.in_force and not incident.active:
+        return incident
     if outcome.refused:
         return seen(incident, now_s, f"release refused: {outcome.refused}", decision.actor)
     if outcome.seq and (outcome.epoch, outcome.seq) <= (incident.epoch, incident.seq):

@@ -3,15 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
 
 from alerts.decision import Decision
+from alerts.gateway.wire import Command, State
 from alerts.incident import NO_COMMAND, Act, Incident, Outcome, decode_row, encode_row
 from alerts.incidents import Book, Rules
 from alerts.message import View
 from alerts.notices import Telling
+from alerts.observed import as_decision
 from alerts.passing import tick
 from alerts.published import encode_alert
 from alerts.sink import Sink
@@ -23,6 +26,16 @@ log = logging.getLogger(__name__)
 
 Put = Callable[[str, str, bytes | None], Awaitable[None]]
 """Writes (topic, key, value) and returns when it is acknowledged."""
+
+
+class Standing(Protocol):
+    """The last word on each scope, as the kill topic says it."""
+
+    def held(self, scope: str) -> Command | None:
+        """Return the last command about a scope."""
+
+    def active(self, now_s: float) -> Iterable[Command]:
+        """Return what is in force."""
 
 
 class Route(Struct, frozen=True):
@@ -105,9 +118,20 @@ class Notifier:
         """
         await self.save(self.book.decided(decision, self._now_s(), outcome, offset=offset))
 
-    async def observed(self, decision: Decision, outcome: Outcome) -> None:
-        """Fold in a command that was seen on the kill topic, such as one written while the service was down."""
-        await self.save(self.book.observed(decision, outcome, self._now_s()))
+    async def reconcile(self, orders: Standing) -> None:
+        """Catch up with the kill topic, to be called once it has been read.
+
+        Somebody may have killed or released while no commander ran, or a commander may have died between
+        a command and its incident.
+        """
+        now_s = self._now_s()
+        known = [orders.held(i.scope) for i in self.book.incidents.values() if i.in_force or i.active]
+        commands = {command.kill_id: command for command in (*orders.active(now_s), *known) if command is not None}
+        changed = set[str]()
+        for command in sorted(commands.values(), key=lambda command: command.order):
+            if command.in_force(now_s) or command.state is State.RELEASED:
+                changed |= self.book.observed(*as_decision(command), now_s)
+        await self.save(changed)
 
     async def covered(self, scope: str, place: tuple[int, int], text: str) -> None:
         """Note which gateways obey the command at `place` (epoch, seq): "obeyed by 3 of 4 gateways in 180 ms"."""

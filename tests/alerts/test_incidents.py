@@ -1,6 +1,7 @@
 """The life of incidents: one thing that happened is one incident, whatever is heard of it and how often."""
 
 from incident_life import decision
+from msgspec.structs import replace
 
 from alerts.decision import Action
 from alerts.incident import CHAT, Act, Incident, Outcome, Status, decode_row, encode_row
@@ -225,3 +226,14 @@ def test_what_was_seen_on_the_topic_first_is_not_said_twice() -> None:
     book.decided(decision(), NOW, Outcome(1, 1), offset=7)
 
     assert (len(only(book).timeline), only(book).offset) == (1, 7)
+
+
+def test_a_decision_by_the_id_of_another_scopes_incident_does_not_touch_it() -> None:
+    book = killed()
+    before = only(book)
+    stranger = replace(decision("b"), incident_id=before.id)
+    book.decided(stranger, NOW + 1, Outcome(1, 2), offset=6)
+    book.decided(stranger, NOW + 2, Outcome(1, 2), offset=6)
+
+    assert book.incidents[before.id] == before
+    assert len(book.incidents) == 2

@@ -11,6 +11,7 @@ from incident_life import decision
 from notifying import NOW, CrashError, Recorder, World, until
 
 from alerts.decision import Action
+from alerts.gateway.wire import Command, State
 from alerts.incident import CHAT, Act, Outcome, Status, decode_row
 from alerts.sink import LogSink
 from streams.notifier import Notifier, Route
@@ -248,3 +249,50 @@ async def test_retired_incidents_are_erased_from_the_topic(world: World) -> None
     await world.notifier.tick()
 
     assert world.rows == {incident.id: None}
+
+
+class Topic:
+    """The last word on each scope."""
+
+    def __init__(self, *commands: Command) -> None:
+        self.commands = {command.scope: command for command in commands}
+
+    def held(self, scope: str) -> Command | None:
+        return self.commands.get(scope)
+
+    def active(self, now_s: float) -> list[Command]:
+        return [command for command in self.commands.values() if command.in_force(now_s)]
+
+
+def command(scope: str, state: State, seq: int) -> Command:
+    return Command(
+        v=1,
+        env="test",
+        scope=scope,
+        state=state,
+        epoch=1,
+        seq=seq,
+        writer="w",
+        issued_at=NOW,
+        reason="by hand",
+        incident_id="feed",
+        actor="user:alice",
+    )
+
+
+async def test_a_commander_that_died_between_a_command_and_its_incident_is_caught_up_with(world: World) -> None:
+    await world.kill()
+    notifier = world.start()
+    await notifier.reconcile(Topic(command("agent:a0", State.RELEASED, 2), command("agent:b", State.KILLED, 1)))
+    release = decision("a0", Action.RELEASE, 200.0)
+    await notifier.decided(release, Outcome(refused="nothing is in force"), offset=9)
+
+    released = notifier.book.latest("single", "agent:a0")
+    killed = notifier.book.current("agent:b")
+    assert released is not None
+    assert (released.status, released.status_by) == (Status.RELEASED, "user:alice")
+    assert killed is not None
+    assert killed.in_force == "killed"
+    revisions = {name: incident.revision for name, incident in notifier.book.incidents.items()}
+    await notifier.reconcile(Topic(command("agent:a0", State.RELEASED, 2), command("agent:b", State.KILLED, 1)))
+    assert revisions == {name: incident.revision for name, incident in notifier.book.incidents.items()}
