@@ -31,6 +31,10 @@ class NoKeysError(Exception):
     """There is no trust file where the settings say: nothing here could be believed or signed."""
 
 
+class UnansweredError(Exception):
+    """The service took a decision and gave no answer in time."""
+
+
 class Standing(Struct, frozen=True):
     """What the kill topic and the gateways say at one moment."""
 
@@ -106,28 +110,35 @@ class Hand:
         view = View(self._wiring, self._trust, self._orders())
         try:
             await view.start()
-            if _is_served(view, self._clock()):
-                return await self._ask_service(view, decision)
+            answer = await self._ask_service(view, decision) if _is_served(view, self._clock()) else None
         finally:
             await view.stop()
+        if answer is not None:
+            return answer
         ordered = await order_directly(self._wiring, self._trust, self._orders(), decision, self._clock)
         if ordered is None:
             raise RefusedError(f"{decision.scope} is {_as_it_is(view.orders.held(decision.scope))} already")
         return ordered.command
 
-    async def _ask_service(self, view: View, decision: Decision) -> Command:
+    async def _ask_service(self, view: View, decision: Decision) -> Command | None:
+        """Hand the decision over and wait for its command; None if the service has gone meanwhile.
+
+        The decision stays in its topic: a service that comes back finds it carried out, and does nothing more.
+        """
         before = view.orders.held(decision.scope)
         refuse_stale(decision, before, self._clock())
         async with Outlet(self._wiring.client) as outlet:
             await outlet.send([Message(self._decisions, decision.scope.encode(), encode(decision), 0)])
         until_s = self._clock() + ANSWER_S
-        while self._clock() < until_s:
+        while self._clock() < until_s and _is_served(view, self._clock()):
             await view.poll(200)
             now = view.orders.held(decision.scope)
             if now is not None and (before is None or now.order > before.order):
                 return now
-        raise RefusedError(
-            f"the service did not carry it out within {ANSWER_S:.0f} s: its log says why "
+        if not _is_served(view, self._clock()):
+            return None
+        raise UnansweredError(
+            f"the service has it, and did not carry it out within {ANSWER_S:.0f} s: its log says why "
             f"({decision.scope} is {_as_it_is(before)})"
         )
 

@@ -116,10 +116,10 @@ async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
         await asyncio.wait_for(admin.start(), 2 * ANSWER_S)
         brokers = len((await admin.describe_cluster())["brokers"])
         took_ms = 1000 * (time.perf_counter() - began_s)
-        yield Finding("kafka", Level.OK, f"Kafka at {servers} answers: {brokers} brokers, {took_ms:.0f} ms.")
+        yield Finding("kafka", Level.OK, f"Kafka at {servers} answers in {took_ms:.0f} ms.")
         if brokers < 3:
             remedy = "Three brokers in production: one may then fail without losing a kill."
-            yield Finding("replication", Level.WARN, f"The cluster has {brokers} of the three brokers.", remedy)
+            yield Finding("replication", Level.WARN, f"Brokers in the cluster: {brokers}.", remedy)
     except (KafkaError, OSError, TimeoutError) as error:
         security = settings.kafka.security.protocol
         remedy = f"Check kafka.bootstrap, the network, and that the listener speaks {security}."

@@ -67,16 +67,15 @@ def _key(value: bytes) -> bytes | None:
     return None
 
 
-def retimed(value: bytes, now_s: float, suffix: str) -> bytes:
-    """Return the event as if it arrived at `now_s`: the delay from its end to its arrival stays, its id is new.
+def retimed(value: bytes, at_s: Callable[[float], float], now_s: float, suffix: str) -> bytes:
+    """Return the event as if it arrived at `now_s`; `at_s` moves times of the original to now, and its id is new.
 
-    >>> retimed(b'{"event_id":"a","ts":90.0,"ingest_ts":92.5}', 1000.0, "7")
+    >>> retimed(b'{"event_id":"a","ts":90.0,"ingest_ts":92.5}', lambda at_s: at_s + 907.5, 1000.0, "7")
     b'{"event_id":"a.7","ts":997.5,"ingest_ts":1000.0}'
     """
     try:
         event = _loose.decode(value)
-        delay_s = event.get("ingest_ts", event["ts"]) - event["ts"]
-        changes = {"event_id": f"{event['event_id']}.{suffix}", "ts": round(now_s - delay_s, 3)}
+        changes = {"event_id": f"{event['event_id']}.{suffix}", "ts": round(at_s(event["ts"]), 3)}
         if "ingest_ts" in event:
             changes["ingest_ts"] = round(now_s, 3)
         return msgspec.json.encode({**event, **changes})
@@ -188,8 +187,17 @@ async def _feed(stream: Iterable[Record], sender: Sender, pace: Pace, tally: Tal
             await pace.sleep(max(0.0, wait_s))
             told_s = now_s = pace.clock_s()
         tally.behind_s = 0.0 if pace.speed == inf else max(0.0, -wait_s)
-        value = retimed(record.value, now_s, suffix) if pace.retime else record.value
+        value = record.value
+        if pace.retime:
+            value = retimed(value, _mover(pace.speed, record.due_s, now_s, first_s, begun_s), now_s, suffix)
         await sender.put(record.key, value, round((now_s if pace.retime else record.due_s) * 1000))
         tally.records += 1
         tally.unkeyed += record.key is None
         tally.value_bytes += len(value)
+
+
+def _mover(speed: float, due_s: float, now_s: float, first_s: float, begun_s: float) -> Callable[[float], float]:
+    """Return what moves a time of the original to now; at a given speed it is one for all, so repeats stay repeats."""
+    if speed == inf:
+        return lambda at_s: now_s + at_s - due_s
+    return lambda at_s: begun_s + (at_s - first_s) / speed

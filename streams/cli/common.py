@@ -66,6 +66,8 @@ def said(error: BaseException) -> tuple[Code, str]:
         return Code.USAGE, f"a certificate can't be used: {error}; look at kafka.security in the settings"
     if isinstance(error, ValueError | FileExistsError):
         return Code.USAGE, str(error)
+    if name in {"UnansweredError", "UndeliveredError"}:
+        return Code.FAILED, str(error)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return Code.FAILED, f"{where}{error.strerror or error}"

@@ -100,7 +100,17 @@ async def test_retimed_events_are_of_now(broker: dict[str, str]) -> None:
 
 def test_what_can_not_be_retimed_stays_as_it_is() -> None:
     for value in (b"{", b"[]", b'{"event_id":"a"}', b'{"event_id":"a","ts":"now"}'):
-        assert retimed(value, 5.0, "x") == value
+        assert retimed(value, lambda at_s: at_s + 1.0, 5.0, "x") == value
+
+
+async def test_a_repeated_event_is_still_a_repeat_when_retimed(broker: dict[str, str]) -> None:
+    clock = Clock()
+    twice = [b'{"event_id":"e","agent":"a","ts":100.0,"ingest_ts":%d}' % at for at in (102, 130)]
+
+    await produce(records(twice), broker, "repeated", Pace(10.0, retime=True, clock_s=clock, sleep=clock.sleep))
+
+    first, second = (msgspec.json.decode(value) for _, _, value, _ in await read(broker, "repeated", 2))
+    assert (first["event_id"], first["ts"]) == (second["event_id"], second["ts"])
 
 
 def test_gz_and_zst_are_read_too(tmp_path: Path) -> None:
