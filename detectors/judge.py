@@ -7,20 +7,23 @@ from msgspec import Struct
 
 from detectors.ceiling import Ceiling, RunCeiling
 from detectors.contract import CALM, Call, RunTrack, Scene, Score, TeamMinute
+from detectors.drift import Drift
 from detectors.errors import Errors
 from detectors.fanout import Fanout
 from detectors.loop import Loop
-from detectors.memory import AgentMemory, TeamMemory, TreeMemory
+from detectors.memory import AgentMemory, TreeMemory
 from detectors.price import Price
 from detectors.snowball import Snowball
 from detectors.stall import Stall
 from detectors.state import JudgeState, family
 from detectors.surge import Surge
+from detectors.team import TeamMemory, TeamRise
 from detectors.tempo import Tempo
 
 __all__ = ["Judge", "JudgeParameters", "JudgeState", "TeamMemory", "Verdict"]
 
 SPEAK_AT = 0.3
+_BACKING = ("tempo", "surge", "drift")
 _TROUBLE_ENDS_S = 1800.0
 _RUNS_KEPT = 16
 _MEMBERS_KEPT = 256
@@ -45,6 +48,8 @@ class JudgeParameters(Struct, frozen=True, kw_only=True):
     errors: Errors | None = Errors()
     price: Price | None = Price()
     fanout: Fanout | None = Fanout()
+    drift: Drift | None = Drift()
+    team_rise: TeamRise | None = TeamRise()
     together: float = 1.5
     """How detectors add up: 1 sums their scores, infinity takes the highest."""
 
@@ -83,6 +88,7 @@ class Judge:
                 given.errors,
                 given.price,
                 given.fanout,
+                given.drift,
             )
             if d is not None
         ]
@@ -134,16 +140,24 @@ class Judge:
     def _verdicts(self, state: JudgeState, memory: AgentMemory, call: Call, says: dict[str, Score]) -> list[Verdict]:
         power = self.parameters.together
         pace = max((says[n].value for n in ("tempo", "surge") if n in says), default=0.0)
-        rest = sum(s.value**power for n, s in says.items() if n not in ("tempo", "surge"))
-        value = max(pace, (rest + (0.5 * pace) ** power) ** (1.0 / power)) ** 2
+        drift = says["drift"].value if "drift" in says else 0.0
+        marks = sum(s.value**power for n, s in says.items() if n not in _BACKING)
+        backed = (marks + (0.5 * pace) ** power + (0.6 * drift) ** power) ** (1.0 / power) if marks else 0.0
+        value = max(pace, drift, backed) ** 2
+        if drift < 0.4:
+            memory.drift_told = False
         if value < SPEAK_AT:
             return []
+        if value == drift**2:
+            if memory.drift_told:
+                return []
+            memory.drift_told = True
         detector, score = max(says.items(), key=lambda item: item[1].value)
         if call.now_s - memory.trouble_last_s > _TROUBLE_ENDS_S:
             memory.trouble_since_s = call.now_s
         memory.trouble_last_s = call.now_s
         verdict = Verdict(
-            _scope(state, memory, call, score), detector, value, False, score.reason,
+            _scope(state, memory, call, score), detector, value, detector == "drift", score.reason,
             {k: round(v.value, 3) for k, v in says.items()}, memory.trouble_since_s, call.run,
             0.0, memory.usual_usd_per_min, detector in ("ceiling", "run_ceiling"),
         )  # fmt: skip
@@ -151,9 +165,19 @@ class Judge:
 
     def team_step(self, memory: TeamMemory | None, minute: TeamMinute) -> tuple[TeamMemory, Sequence[Verdict]]:
         """Judge one closed minute of a team."""
-        memory = memory or TeamMemory()
-        memory.last_s = minute.now_s
-        return memory, _NONE
+        memory = memory or TeamMemory({})
+        rise = self.parameters.team_rise
+        if rise is None:
+            return memory, _NONE
+        _, score = rise.step(memory, minute)
+        value = score.value**2
+        if score.value < 0.4:
+            memory.told = False
+        if value < SPEAK_AT or memory.told:
+            return memory, _NONE
+        memory.told = True
+        scope, says = f"team:{minute.team}", {rise.name: round(score.value, 3)}
+        return memory, [Verdict(scope, rise.name, value, True, score.reason, says, memory.since_s)]
 
     def killed(self, state: JudgeState, scope: str, now_s: float, until_s: float | None) -> None:
         """Note that a scope is killed or held until `until_s`; None means until it is released."""
@@ -172,7 +196,7 @@ class Judge:
                 owner.calm()
                 state.touched.add(("agents", tree.agent))
         elif kind == "team":
-            state.teams.setdefault(name, TeamMemory()).blocked_until_s = until_s
+            state.teams.setdefault(name, TeamMemory({})).blocked_until_s = until_s
             state.touched.add(("teams", name))
 
     def released(self, state: JudgeState, scope: str, now_s: float, *, planned: bool) -> None:

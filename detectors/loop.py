@@ -39,15 +39,15 @@ class LoopMemory(Struct, array_like=True, gc=False):
     hours: float = 1.0
     hourly: float = 10.0
 
-    def tally(self, now_s: float, learn: bool) -> None:
+    def tally(self, now_s: float) -> None:
         """Count the call in its hour; an hour that is over tells how many calls are usual while active."""
         hour = int(now_s / 3600.0)
         if hour != self.hour:
             if self.hour and self.hour_calls:
                 self.hours = min(self.hours + 1.0, 72.0)
-                self.hourly += (min(self.hour_calls, 3.0 * self.hourly) - self.hourly) / self.hours
+                self.hourly += (min(self.hour_calls, 2.0 * self.hourly + 5.0) - self.hourly) / self.hours
             self.hour, self.hour_calls = hour, 0
-        self.hour_calls += learn
+        self.hour_calls += 1
 
     def suspect(self, scene: Scene) -> None:
         """Follow this call as the one that may repeat itself."""
@@ -75,7 +75,7 @@ class Loop(Struct, frozen=True):
     watches: ClassVar[Watches] = "agent"
     memory_type: ClassVar[type[Struct]] = LoopMemory
 
-    bar_nats: float = 28.0
+    bar_nats: float = 26.0
     fade_s: float = 3600.0
     prior_calls: float = 40.0
     memory_calls: float = 1000.0
@@ -94,15 +94,17 @@ class Loop(Struct, frozen=True):
         call, evidence = scene.call, memory.evidence
         if call.failed:
             return memory, CALM
-        learn = evidence.nats < self.learn_below_nats
-        kind = _alike(abs(scene.log_input - memory.input), abs(scene.log_output - memory.output))
+        learn = evidence.nats < self.learn_below_nats and memory.hour_calls < 2.0 * memory.hourly + 5.0
+        kind = _alike(memory, scene)
         nats = log(_LOOPING[kind] * memory.total / memory.counts[kind])
         if learn:
             self._learn(memory, kind)
         if kind != _UNLIKE:
             nats += self._repeat(memory, scene, learn)
         nats += max(-1.2, min(0.0, 0.7 - scene.gap_s * memory.hourly / 1800.0))
-        memory.tally(call.now_s, learn)
+        memory.tally(call.now_s)
+        if nats > 0.0:
+            nats *= min(1.0, 5.0 * memory.counts[_UNLIKE] / memory.total)
         total = evidence.add(nats, call.now_s, self.fade_s)
         unlike = self._remember(memory, scene)
         if total <= 0.0 and not unlike:
@@ -162,11 +164,17 @@ class Loop(Struct, frozen=True):
         return Score(value, reason, "run" if memory.same_run >= 3 else "agent")
 
 
-def _alike(input_apart: float, output_apart: float) -> int:
+def _alike(memory: LoopMemory, scene: Scene) -> int:
+    """Return in which of nine ways the call is like the suspect; one token more or less is still exact."""
+    input_apart = abs(scene.log_input - memory.input)
     if input_apart > _INPUT_NEAR[2]:
         return _UNLIKE
-    kind = 0 if input_apart <= _INPUT_NEAR[0] else 3 if input_apart <= _INPUT_NEAR[1] else 6
-    return kind + (0 if output_apart <= _OUTPUT_NEAR[0] else 1 if output_apart <= _OUTPUT_NEAR[1] else 2)
+    call = scene.call
+    exact, near = max(_INPUT_NEAR[0], 1.2 / (call.input_tokens + 1.0)), _INPUT_NEAR[1]
+    kind = 0 if input_apart <= exact else 3 if input_apart <= near else 6
+    output_apart = abs(scene.log_output - memory.output)
+    exact = max(_OUTPUT_NEAR[0], 1.2 / (call.output_tokens + 1.0))
+    return kind + (0 if output_apart <= exact else 1 if output_apart <= _OUTPUT_NEAR[1] else 2)
 
 
 def _span(seconds: float) -> str:

@@ -4,6 +4,7 @@ from msgspec import Struct, field
 
 from detectors.ceiling import CeilingMemory
 from detectors.contract import RunTrack, TreeTrack
+from detectors.drift import DriftMemory
 from detectors.errors import ErrorsMemory
 from detectors.fanout import FanoutMemory
 from detectors.loop import LoopMemory
@@ -40,6 +41,8 @@ class AgentMemory(Struct, array_like=True):
     price: PriceMemory | None = None
     fanout: FanoutMemory | None = None
     stall: StallMemory | None = None
+    drift: DriftMemory | None = None
+    drift_told: bool = False
 
     def calm(self) -> None:
         """Drop the evidence at hand: what was stopped must count neither as trouble nor as usual."""
@@ -63,13 +66,6 @@ class TreeMemory(Struct, array_like=True):
     depths: dict[str, int] = {}
     blocked_until_s: float = 0.0
     track: TreeTrack = field(default_factory=TreeTrack)
-
-
-class TeamMemory(Struct, array_like=True):
-    """What is known of a team."""
-
-    last_s: float = 0.0
-    blocked_until_s: float = 0.0
 
 
 class ShardMemory(Struct, array_like=True):

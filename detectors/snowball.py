@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, RunTrack, Scene, Score, Watches
+from detectors.contract import CALM, Scene, Score, Watches
 
 # Upper ends of the growth of the input from one step of a run to the next, in tokens.
 _ENDS = (0, 200, 500, 1000, 2000, 4000, 8000)
@@ -22,6 +22,8 @@ class SnowballMemory(Struct, array_like=True, gc=False):
     counts: list[float]
     total: float
     record: float = 0.0
+    log_input: float = 11.0
+    log_input_spread: float = 0.8
 
 
 class Snowball(Struct, frozen=True):
@@ -66,6 +68,8 @@ class Snowball(Struct, frozen=True):
             else:
                 run.log_growth = log_growth
         nats += max(-2.0, min(scene.pace_nats, 1.0))
+        sigmas = (scene.log_input - memory.log_input) / max(0.3, memory.log_input_spread)
+        nats += max(-0.6, min(0.8, 0.4 * sigmas))
         if run.climb_nats + nats <= 0.0:
             run.climb_nats, run.climb_steps = 0.0, 0
         else:
@@ -73,15 +77,19 @@ class Snowball(Struct, frozen=True):
                 run.climb_from_tokens = run.input_tokens
             run.climb_nats += nats - self.forget * run.climb_nats
             run.climb_steps += 1
-        self._learn(memory, run, kind)
+        self._learn(memory, scene, kind)
         bar = min(max(self.bar_nats, self.berth * memory.record), self.bar_nats_max)
         if run.climb_nats < 0.25 * bar:
             return memory, CALM
         reason = f"context from {run.climb_from_tokens:,} to {call.input_tokens:,} tokens in {run.climb_steps} steps"
         return memory, Score(run.climb_nats / bar, reason, "run")
 
-    def _learn(self, memory: SnowballMemory, run: RunTrack, kind: int) -> None:
-        if run.climb_nats < self.learn_below_nats:
+    def _learn(self, memory: SnowballMemory, scene: Scene, kind: int) -> None:
+        if scene.run.climb_nats < self.learn_below_nats:
+            weight = max(0.002, 1.0 / memory.total)
+            apart = scene.log_input - memory.log_input
+            memory.log_input += weight * apart
+            memory.log_input_spread += weight * (abs(apart) * 1.25 - memory.log_input_spread)
             memory.counts[kind] += 1.0
             memory.total += 1.0
             if memory.total > self.memory_steps:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct, msgpack
 
-from detectors.memory import AgentMemory, ShardMemory, TeamMemory, TreeMemory
+from detectors.memory import AgentMemory, ShardMemory, TreeMemory
+from detectors.team import TeamMemory
 
 RUN_IDLE_S = 86_400.0
 AGENT_IDLE_S = 30 * 86_400.0

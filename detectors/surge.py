@@ -54,8 +54,8 @@ class Surge(Struct, frozen=True):
     watches: ClassVar[Watches] = "agent"
     memory_type: ClassVar[type[Struct]] = SurgeMemory
 
-    breach_sigmas: float = 10.0
-    breach_ratio: float = 20.0
+    breach_sigmas: float = 14.0
+    breach_ratio: float = 40.0
     learn_sigmas: float = 2.0
     hours_min: int = 5
     memory_hours: int = 240

@@ -35,8 +35,9 @@ class Tempo(Struct, frozen=True):
     watches: ClassVar[Watches] = "agent"
     memory_type: ClassVar[type[Struct]] = TempoMemory
 
-    bar_nats: float = 120.0
+    bar_nats: float = 90.0
     call_nats_max: float = 1.8
+    most: float = 0.7
     fade_s: float = 600.0
     prior_calls: float = 60.0
     memory_calls: float = 2000.0
@@ -75,4 +76,4 @@ class Tempo(Struct, frozen=True):
         reason = (
             f"{evidence.calls} calls in {span_s:.0f} s without a pause; {slower:.0%} of its gaps are usually longer"
         )
-        return memory, Score(value, reason)
+        return memory, Score(min(value, self.most), reason)

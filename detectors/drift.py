@@ -1,0 +1,119 @@
+"""Hour after hour above what is usual at that hour: slow burns."""
+
+from math import log
+from typing import ClassVar
+
+from msgspec import Struct
+
+from detectors.contract import CALM, Scene, Score, Watches
+
+_HOUR_S = 3600.0
+_START_LOG_SD = 0.5
+
+
+class Season(Struct, array_like=True, gc=False):
+    """What is usual of an hourly number: a level, a shape of 24 hours and a spread, all of logarithms.
+
+    A quiet day teaches less than a busy one, so that a weekend doesn't make Monday look like a runaway.
+    """
+
+    level: float = 0.0
+    shape: list[float] = []
+    days: list[int] = []
+    sd: float = _START_LOG_SD
+    hours: int = 0
+
+    def residual(self, hour: int, log_value: float) -> float:
+        """Return how far above the usual of this hour of the day the value is, in logarithms."""
+        if not self.shape:
+            return 0.0
+        seen = self.days[hour % 24]
+        return log_value - self.level - self.shape[hour % 24] * seen / (seen + 1.0)
+
+    def learn(self, hour: int, log_value: float, sigmas: float) -> None:
+        """Learn one hour, clipped to `sigmas` above the usual."""
+        if not self.shape:
+            self.shape, self.days, self.level = [0.0] * 24, [0] * 24, log_value
+        h = hour % 24
+        apart = min(self.residual(hour, log_value), sigmas * self.sd)
+        self.hours += 1
+        slow = 0.35 if apart < 0.0 and self.hours > 24 else 1.0
+        self.level += slow * max(1.0 / self.hours, 1.0 / 96.0) * apart
+        self.days[h] = min(self.days[h] + 1, 10)
+        self.shape[h] += (
+            slow
+            * max(1.0 / self.days[h], 0.2)
+            * (log_value - self.level - self.shape[h] if apart < sigmas * self.sd else apart)
+        )
+        self.sd += 0.03 * (1.25 * min(abs(apart), 4 * self.sd) - self.sd)
+
+
+class DriftMemory(Struct, array_like=True, gc=False):
+    """The open hour's calls, the season, and the sum of what was above it."""
+
+    season: Season
+    hour: int = 0
+    calls: int = 0
+    above: float = 0.0
+    since_hour: int = 0
+    usual: float = 0.0
+    seen: float = 0.0
+
+
+class Drift(Struct, frozen=True):
+    """Catches an agent that does a little more every hour, or stays above its usual for hours.
+
+    Each hour's calls are compared with what is usual at that hour of the day; what is above adds up, what is below
+    takes away. No hour adds more than `sigmas_max`, so one burst is no drift. It warns and supports others; alone
+    it does not kill. Fooled by growth slower than its memory, and by a lasting honest change, once.
+
+    `bar`: sum of deviations (above `slack`) that would justify a kill; `hours_min`: hours before it speaks.
+    """
+
+    name: ClassVar[str] = "drift"
+    watches: ClassVar[Watches] = "agent"
+    memory_type: ClassVar[type[Struct]] = DriftMemory
+
+    bar: float = 18.0
+    slack: float = 0.6
+    sigmas_max: float = 2.0
+    learn_sigmas: float = 1.0
+    sd_min: float = 0.25
+    hours_min: int = 48
+    most: float = 0.75
+
+    def begin(self) -> DriftMemory:
+        """Return a memory without hours."""
+        return DriftMemory(Season())
+
+    def step(self, memory: DriftMemory, scene: Scene) -> tuple[DriftMemory, Score]:
+        """Count the call; when an hour is over, weigh it."""
+        hour = int(scene.call.now_s // _HOUR_S)
+        if hour != memory.hour:
+            if memory.hour:
+                self._close(memory, hour, scene.common_log)
+            memory.hour, memory.calls = hour, 0
+        memory.calls += 1
+        value = min(self.most, memory.above / self.bar)
+        if value < 0.25:
+            return memory, CALM
+        reason = (
+            f"{memory.seen:,.0f} calls in the last hour instead of about {memory.usual:,.0f}, "
+            f"and above the usual for {hour - memory.since_hour} hours"
+        )
+        return memory, Score(value, reason)
+
+    def _close(self, memory: DriftMemory, hour: int, common_log: float) -> None:
+        calls = memory.calls
+        for past in range(memory.hour, min(hour, memory.hour + 24)):
+            log_calls = log(calls + 2.0)
+            apart = memory.season.residual(past, log_calls) - common_log
+            sigmas = apart / max(self.sd_min, memory.season.sd)
+            if memory.season.hours >= self.hours_min:
+                if memory.above <= 0.0:
+                    memory.since_hour = past
+                memory.above = max(0.0, memory.above + max(-3.0, min(self.sigmas_max, sigmas)) - self.slack)
+                memory.above = min(memory.above, 1.5 * self.bar)
+            memory.seen, memory.usual = calls, (calls + 2.0) * 2.718281828 ** (-apart) - 2.0
+            memory.season.learn(past, log_calls, self.learn_sigmas if memory.above < 0.3 * self.bar else 0.2)
+            calls = 0
