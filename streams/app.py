@@ -18,6 +18,7 @@ from streams.assembly import engine_of, judge_of, keys_of, rules_of
 from streams.commander import Commander, View
 from streams.commander import Wiring as Wires
 from streams.control import ACTIONS, Control
+from streams.engine import Engine
 from streams.metrics import Metrics
 from streams.notifier import Notifier, Route
 from streams.notifier import Wiring as Links
@@ -53,6 +54,7 @@ class Service:
         self.keys, self.trust = keys_of(settings)
         self.outlet = Outlet(self.client)
         self.control: Control | None = None
+        self.by_people: dict[str, Command] = {}
         self.web_port = 0
         self.liveness: Liveness | None = None
         self.metrics.armed.set(settings.mode == "armed")
@@ -99,7 +101,9 @@ class Service:
             elif topic == self.named["teams"]:
                 self.teamwork.restore(partition)
             else:
-                await self.shards.restore(topic, partition)
+                engine = await self.shards.restore(topic, partition)
+                for command in self.by_people.values():
+                    _inform(engine, command)
 
     async def _on_revoked(self, tps: frozenset[TopicPartition]) -> None:
         for topic, partition in tps:
@@ -168,18 +172,23 @@ class Service:
             await view.stop()
 
     def _in_force(self, command: Command) -> None:
-        until_s = None if command.ends_s == float("inf") else command.ends_s
-        planned = command.state is State.RELEASED and bool(command.evidence.get("planned"))
+        """An engine knows what it decided itself: hearing of it again after a restart, it would judge otherwise."""
+        if command.actor == "detector" and not command.scope.startswith("team:"):
+            self.by_people.pop(command.scope, None)
+            return
+        self.by_people[command.scope] = command
         for engine in self.shards.engines.values():
-            engine.sentence.control(
-                command.scope, ACTIONS[str(command.state)], command.issued_at, until_s, planned=planned
-            )
+            _inform(engine, command)
 
     async def keep_time(self) -> None:
-        """Let silent shards' clocks go on."""
-        while True:
+        """Let the clocks of silent shards go on: of those that are read to their end, and run on the broker's clock."""
+        while self.settings.topics.timestamp_type == "append":
             await asyncio.sleep(10.0)
-            await self.shards.beat(self.clock(), LATENESS_S)
+            silent = {
+                tp for tp, progress in self.app.progress().items() if progress.end is not None and not progress.lag
+            }
+            await self.shards.beat(silent, self.clock(), LATENESS_S)
+        await asyncio.Event().wait()
 
     async def keep_gauges(self) -> None:
         """Bring the gauges up to date."""
@@ -244,6 +253,14 @@ class Service:
             await self.outlet.stop()
         if failures:
             raise WorkerError(str(failures[0])) from failures[0]
+
+
+def _inform(engine: Engine, command: Command) -> None:
+    if command.state is not State.RELEASED and command.ends_s <= engine.rows.shard.now_s:
+        return
+    until_s = None if command.ends_s == float("inf") else command.ends_s
+    planned = command.state is State.RELEASED and bool(command.evidence.get("planned"))
+    engine.sentence.control(command.scope, ACTIONS[str(command.state)], command.issued_at, until_s, planned=planned)
 
 
 def state_name(number: int) -> str:

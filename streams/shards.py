@@ -1,7 +1,7 @@
 """The shards that this worker owns: an engine each, and its effects carried out in the order that loses nothing."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -121,8 +121,9 @@ class Shards:
 
     def _team_records(self, batch: RecordBatch, effects: Effects) -> list[Message]:
         topic, shard = self._named["teams"], f"{batch.topic}/{batch.partition}"
+        # The watermark follows the counters of all teams: wherever the team stage's batches end, none comes too late.
         records = [
-            Message(topic, team.encode(), msgpack.encode(TeamRecord(team, shard, effects.watermark_s, usage)))
+            Message(topic, team.encode(), msgpack.encode(TeamRecord(team, shard, 0.0, usage)))
             for team, usage in effects.teams.items()
         ]
         minute = int(effects.watermark_s // MINUTE_S)
@@ -136,11 +137,11 @@ class Shards:
         value = msgpack.encode(TeamRecord("", shard, watermark_s))
         return [Message(self._named["teams"], None, value, p) for p in range(self._team_partitions)]
 
-    async def beat(self, now_s: float, lateness_s: float) -> None:
-        """Let the clock of a shard without new records go on, so that its silence holds no team back."""
+    async def beat(self, silent: Set[tuple[str, int]], now_s: float, lateness_s: float) -> None:
+        """Let the clocks of shards that have nothing left to read go on, so that their silence holds no team back."""
         messages: list[Message] = []
         for (topic, partition), engine in self.engines.items():
-            if engine.rows.shard.now_s < now_s - MINUTE_S:
+            if (topic, partition) in silent and engine.rows.shard.now_s < now_s - MINUTE_S:
                 messages += self.watermark_records(f"{topic}/{partition}", now_s - lateness_s)
         if messages:
             await self._outlet.send(messages)
