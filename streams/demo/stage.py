@@ -41,17 +41,17 @@ async def stage(folder: Path, bootstrap: str | None) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as parts:
         address = bootstrap or parts.enter_context(embedded_broker())
         write_keys(folder / "keys")
-        ports = _free_ports(2)
+        ports = free_ports(2)
         settings = _write_settings(folder, address, ports[0])
-        run = [sys.executable, "-m", "streams.cli", "run", str(settings)]
-        await parts.enter_async_context(_process("service", run, folder))
+        run = [sys.executable, "-m", "streams.cli", "run", "--config", str(settings)]
+        await parts.enter_async_context(process("service", run, folder))
         gateway = [sys.executable, "-m", "alerts.gateway", "sidecar", "--bootstrap", address, "--prefix", PREFIX]
         gateway += ["--env", "demo", "--trust", str(folder / "keys" / "trust.json")]
         gateway += ["--gateway-id", "demo-gateway", "--listen", f"127.0.0.1:{ports[1]}"]
-        await parts.enter_async_context(_process("gateway", gateway, folder))
+        await parts.enter_async_context(process("gateway", gateway, folder))
         found = Stage(address, f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", settings)
-        await _wait_ready("service", f"{found.service}/readyz", folder)
-        await _wait_ready("gateway", f"{found.gateway}/readyz", folder)
+        await wait_ready("service", f"{found.service}/readyz", folder)
+        await wait_ready("gateway", f"{found.gateway}/readyz", folder)
         yield found
 
 
@@ -69,7 +69,8 @@ def _write_settings(folder: Path, bootstrap: str, port: int) -> Path:
     return path
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
+    """Return ports of the loopback interface that nobody listens on."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
     ports = [s.getsockname()[1] for s in sockets]
     for each in sockets:
@@ -78,11 +79,12 @@ def _free_ports(number: int) -> list[int]:
 
 
 @asynccontextmanager
-async def _process(name: str, command: list[str], folder: Path) -> AsyncIterator[None]:
+async def process(name: str, command: list[str], folder: Path) -> AsyncIterator[int]:
+    """Run a command, its output in `folder`/NAME.log, and end it when the context closes; yields its process id."""
     with (folder / f"{name}.log").open("wb") as log:
         child = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL)
         try:
-            yield
+            yield child.pid
         finally:
             if child.returncode is None:
                 child.terminate()
@@ -93,7 +95,8 @@ async def _process(name: str, command: list[str], folder: Path) -> AsyncIterator
                     await child.wait()
 
 
-async def _wait_ready(name: str, url: str, folder: Path) -> None:
+async def wait_ready(name: str, url: str, folder: Path) -> None:
+    """Wait until `url` answers 200. Raises StageError with the end of the log when it takes a minute."""
     deadline = asyncio.get_running_loop().time() + START_S
     async with aiohttp.ClientSession() as client:
         while asyncio.get_running_loop().time() < deadline:
