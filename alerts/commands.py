@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType, to_builtins
+from msgspec import UNSET, Struct, UnsetType, structs, to_builtins
 
 from alerts.decision import Action, Decision
 from alerts.gateway.book import Book, Verdict, loosens
@@ -57,6 +57,7 @@ class Orders:
         self._rate_per_min = rate_per_min
         self._models = dict(models or {})
         self.damaged: set[str] = set()
+        self._outbid: dict[str, int] = {}
         self._book = Book(entries_max=1_000_000, bytes_max=1 << 30)
         self._dropped_seq = 0
 
@@ -67,7 +68,7 @@ class Orders:
             return False
         if isinstance(payload, Command):
             accepted = self._book.file(signed, value, now_s).verdict is Verdict.ACCEPTED
-            self._note_damage(payload.scope, value, accepted)
+            self._note_damage(payload, value, accepted)
         if payload.epoch > self.epoch:
             self.epoch = payload.epoch
             return True
@@ -87,18 +88,36 @@ class Orders:
         elif entry is not None:
             self.damaged.add(scope)
 
-    def repairs(self) -> dict[str, bytes]:
-        """Return the records to be written again, by scope, and forget that they are to be."""
-        found = {scope: self._book.entries[scope].value for scope in self.damaged if scope in self._book.entries}
+    def repairs(self, now_s: float) -> dict[str, bytes]:
+        """Return the records to be written again, by scope, and forget that they are to be.
+
+        One that was outbid by a record with a higher order goes out under a higher one still.
+        """
+        found = {}
+        for scope in self.damaged:
+            entry = self._book.entries.get(scope)
+            if entry is None:
+                continue
+            found[scope] = entry.value
+            key = self._keys.get(Role.APPROVER)
+            if scope in self._outbid and key is not None:
+                held = entry.command
+                seq = max(held.seq, self._outbid[scope]) + 1
+                ordered = Ordered(again := structs.replace(held, epoch=self.epoch, seq=seq), key.sign(again), key.role)
+                self.confirm(ordered, now_s)
+                found[scope] = ordered.value
         self.damaged.clear()
+        self._outbid.clear()
         return found
 
-    def _note_damage(self, scope: str, value: bytes, accepted: bool) -> None:
-        entry = self._book.entries.get(scope)
+    def _note_damage(self, found: Command, value: bytes, accepted: bool) -> None:
+        entry = self._book.entries.get(found.scope)
         if accepted or (entry is not None and entry.value == value):
-            self.damaged.discard(scope)
+            self.damaged.discard(found.scope)
         elif entry is not None:
-            self.damaged.add(scope)
+            self.damaged.add(found.scope)
+            if found.order > entry.command.order:
+                self._outbid[found.scope] = found.seq
 
     def take_over(self) -> None:
         """Begin a new epoch above all that was observed: what an earlier writer still sends is older."""

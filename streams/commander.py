@@ -185,7 +185,7 @@ class Commander:
     async def _beat(self) -> None:
         async with self._writing:
             now_s = self._clock()
-            repairs = self.orders.repairs()
+            repairs = self.orders.repairs(now_s)
             if repairs:
                 log.error("The kill topic was tampered with: writing %d commands again", len(repairs))
             records = [*repairs.items(), (HEARTBEAT_KEY, self.orders.heartbeat(now_s))]

@@ -75,7 +75,8 @@ class Feed:
     async def wait_ready(self, timeout_s: float) -> bool:
         """Wait until everything in force is known; False if it took longer than that."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._ready.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._ready.wait()
         return self._ready.is_set()
 
     async def _restore(self) -> None:
@@ -170,8 +171,10 @@ class Feed:
                 while True:
                     self._changed.clear()
                     await producer.send_and_wait(self._settings.acks_topic, encode_ack(self.ack()), partition=0)
+                    # Not wait_for: before Python 3.12 it can swallow the cancellation that stops us.
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._changed.wait(), ACK_EVERY_S)
+                        async with asyncio.timeout(ACK_EVERY_S):
+                            await self._changed.wait()
             except (KafkaError, OSError) as error:
                 log.warning("Can't report what is obeyed: %r", error)
             finally:

@@ -49,6 +49,7 @@ class Guard:
 
     def apply(self, key: str, value: bytes | None, now_s: float) -> Outcome:
         """Take in one record of the kill topic; what can't be believed changes nothing but the alarm."""
+        self.watch.settled = False
         if value is None:
             if self.book.drop_if_idle(key, now_s):
                 return Outcome(Kind.TOMBSTONE)
@@ -70,7 +71,7 @@ class Guard:
 
     def reach_end(self) -> None:
         """Say that the topic has been read to the end captured at the start."""
-        self.watch.at_end = True
+        self.watch.reach_end()
 
     def health(self, now_s: float) -> Health:
         """Return the state of the kill protocol's table."""

@@ -47,6 +47,8 @@ class Watch:
         self.at_end = False
         self.synced = False
         self.restored = False
+        self.settled = False
+        """The last record of all was a fresh heartbeat that matched."""
         self.last: Heartbeat | None = None
         self.alarms = 0
         self._started_s = now_s
@@ -77,6 +79,11 @@ class Watch:
             return now_s - self._distrusted_since_s
         return now_s - max(self._heard_s, self._started_s)
 
+    def reach_end(self) -> None:
+        """Take in that the topic was read to the end captured at the start."""
+        self.at_end = True
+        self.synced = self.synced or self.settled
+
     def alarm(self, now_s: float) -> None:
         """Take in that something could not be believed."""
         self.alarms += 1
@@ -95,6 +102,7 @@ class Watch:
         self._heard_s = now_s
         if book.digest(heartbeat.issued_at) == (heartbeat.active, heartbeat.digest):
             self._mismatches = 0
+            self.settled = True
             self.synced = self.synced or self.at_end
             return ""
         self._mismatches += 1

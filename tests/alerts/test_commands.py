@@ -142,8 +142,22 @@ def test_a_good_record_that_was_overwritten_is_written_again(thief: bytes | None
     except (AssertionError, ValueError):
         book.observe_unusable("agent:a", thief, 101.0)
 
-    assert book.repairs() == {"agent:a": written.value}
-    assert book.repairs() == {}
+    assert book.repairs(101.0) == {"agent:a": written.value}
+    assert book.repairs(101.0) == {}
+
+
+def test_a_kill_that_a_stolen_key_outbid_goes_out_above_it() -> None:
+    book, gate = orders(), guard()
+    written = give(book, decision(Action.KILL))
+    assert written is not None
+    stolen = DETECTOR.sign(command(state=State.DOWNGRADED, seq=40, epoch=40, expires_at=100.5))
+    assert book.observe(TRUST.verify(stolen, "agent:a"), stolen, 101.0), "somebody writes under a higher epoch"
+    book.take_over()
+
+    for value in (stolen, written.value, book.repairs(101.0)["agent:a"]):
+        gate.apply("agent:a", value, 101.0)
+    assert gate.check(Identity(agent="a"), 101.0).denial == "agent_killed"
+    assert book.repairs(102.0) == {}
 
 
 def test_our_own_records_read_back_late_need_no_repair() -> None:
@@ -153,7 +167,7 @@ def test_our_own_records_read_back_late_need_no_repair() -> None:
         assert each is not None
         book.observe(TRUST.verify(each.value, "agent:a"), each.value, 101.0)
 
-    assert book.repairs() == {}
+    assert book.repairs(101.0) == {}
 
 
 def test_sequence_numbers_go_on_after_a_released_scope_was_dropped() -> None:

@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from signing import APPROVER, COMMANDER, DETECTOR, ENV, STRANGER, TRUST, command, guard, heartbeat
 
 from alerts.gateway.book import Book
+from alerts.gateway.guard import Kind
 from alerts.gateway.health import Health
 from alerts.gateway.identity import Identity
 from alerts.gateway.keys import SigningKey
@@ -58,7 +59,7 @@ class Thieves(RuleBasedStateMachine):
     def _feed(self, records: Iterable[Record]) -> None:
         for key, value in records:
             outcome = self.gate.apply(key, value, self.now_s)
-            if outcome.command is not None and (key, value) in self.genuine:
+            if outcome.kind is Kind.COMMAND and outcome.command is not None and (key, value) in self.genuine:
                 self.knew[key] = max(self.knew.get(key, (0, 0)), outcome.command.order)
 
     def _beat(self) -> None:
