@@ -10,15 +10,14 @@ from contextlib import suppress
 from typing import Any
 
 from alerts.commands import Orders
-from alerts.gateway.wire import Command, State
+from alerts.gateway.wire import Command
 from alerts.sink import LogSink
 from alerts.slack import Slack
 from streams import probes
 from streams.assembly import engine_of, judge_of, keys_of, rules_of
 from streams.commander import Commander, View
 from streams.commander import Wiring as Wires
-from streams.control import ACTIONS, Control
-from streams.engine import Engine
+from streams.control import Control
 from streams.metrics import Metrics
 from streams.notifier import Notifier, Route
 from streams.notifier import Wiring as Links
@@ -54,7 +53,6 @@ class Service:
         self.keys, self.trust = keys_of(settings)
         self.outlet = Outlet(self.client)
         self.control: Control | None = None
-        self.by_people: dict[str, Command] = {}
         self.web_port = 0
         self.liveness: Liveness | None = None
         self.metrics.armed.set(settings.mode == "armed")
@@ -101,9 +99,7 @@ class Service:
             elif topic == self.named["teams"]:
                 self.teamwork.restore(partition)
             else:
-                engine = await self.shards.restore(topic, partition)
-                for command in self.by_people.values():
-                    _inform(engine, command)
+                await self.shards.restore(topic, partition)
 
     async def _on_revoked(self, tps: frozenset[TopicPartition]) -> None:
         for topic, partition in tps:
@@ -163,22 +159,13 @@ class Service:
     async def watch_kills(self) -> None:
         """Tell the engines what is in force, whoever ordered it."""
         view = View(Wires(self.client, self.named["kills"], self.named["acks"]), self.trust, self.orders())
-        view.on_command = self._in_force
+        view.on_command = self.shards.hear
         await view.start()
         try:
             while True:
                 await view.poll(1000)
         finally:
             await view.stop()
-
-    def _in_force(self, command: Command) -> None:
-        """An engine knows what it decided itself: hearing of it again after a restart, it would judge otherwise."""
-        if command.actor == "detector" and not command.scope.startswith("team:"):
-            self.by_people.pop(command.scope, None)
-            return
-        self.by_people[command.scope] = command
-        for engine in self.shards.engines.values():
-            _inform(engine, command)
 
     async def keep_time(self) -> None:
         """Let the clocks of silent shards go on: of those that are read to their end, and run on the broker's clock."""
@@ -253,14 +240,6 @@ class Service:
             await self.outlet.stop()
         if failures:
             raise WorkerError(str(failures[0])) from failures[0]
-
-
-def _inform(engine: Engine, command: Command) -> None:
-    if command.state is not State.RELEASED and command.ends_s <= engine.rows.shard.now_s:
-        return
-    until_s = None if command.ends_s == float("inf") else command.ends_s
-    planned = command.state is State.RELEASED and bool(command.evidence.get("planned"))
-    engine.sentence.control(command.scope, ACTIONS[str(command.state)], command.issued_at, until_s, planned=planned)
 
 
 def state_name(number: int) -> str:

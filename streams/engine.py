@@ -41,6 +41,7 @@ class Engine:
         self._prices = prices
         self._validator = Validator()
         self._minute = 0
+        self._remembered_s = 0.0
 
     def feed(self, batch: RecordBatch) -> Effects:
         """Apply the records that have not been applied yet and return what follows from them."""
@@ -69,11 +70,12 @@ class Engine:
         self._minute = int(self.rows.shard.now_s) // MINUTE_S * MINUTE_S
 
     def remember(self, batch: RecordBatch) -> None:
-        """Learn the ids of records that were applied before a restart, and nothing else."""
+        """Learn the ids of records that were applied before a restart, oldest first, and nothing else."""
         for timestamp_ms, value in zip(batch.timestamps_ms, batch.values, strict=True):
+            self._remembered_s = max(self._remembered_s, timestamp_ms / 1000)
             for event in decode(value):
-                if isinstance(event, TokenEvent):
-                    self.seen.check(event.event_id, _body(event), timestamp_ms / 1000)
+                if isinstance(event, TokenEvent) and self._validator.check(event, timestamp_ms / 1000) is None:
+                    self.seen.check(event.event_id, _body(event), self._remembered_s)
 
     def _take(
         self,

@@ -8,6 +8,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import json, msgpack
 
 from alerts.decision import Action
+from alerts.gateway.wire import Command, State
+from alerts.observed import ACTION_OF
 from streams.effects import Effects
 from streams.engine import Engine
 from streams.metrics import Metrics
@@ -48,6 +50,7 @@ class Shards:
         self._team_partitions = team_partitions
         self._gate = QuarantineGate()
         self._minutes: dict[tuple[str, int], int] = {}
+        self._ordered: dict[str, Command] = {}
 
     async def restore(self, topic: str, partition: int) -> Engine:
         """Build the engine of a partition from its rows, and remember the ids of what it applied lately."""
@@ -57,7 +60,21 @@ class Shards:
         self.engines[topic, partition] = engine
         if engine.rows.shard.offset >= 0:
             await self._remember(engine, TopicPartition(topic, partition))
+        for command in self._ordered.values():
+            _inform(engine, command)
         return engine
+
+    def hear(self, command: Command) -> None:
+        """Tell the engines what is in force now, also those that are restored later.
+
+        An engine knows what it decided itself: hearing of that again after a restart, it would judge otherwise.
+        """
+        if command.actor == "detector" and not command.scope.startswith("team:"):
+            self._ordered.pop(command.scope, None)
+            return
+        self._ordered[command.scope] = command
+        for engine in self.engines.values():
+            _inform(engine, command)
 
     def drop(self, topic: str, partition: int) -> None:
         """Forget a partition that another worker has now."""
@@ -145,3 +162,11 @@ class Shards:
                 messages += self.watermark_records(f"{topic}/{partition}", now_s - lateness_s)
         if messages:
             await self._outlet.send(messages)
+
+
+def _inform(engine: Engine, command: Command) -> None:
+    if command.state is not State.RELEASED and command.ends_s <= engine.rows.shard.now_s:
+        return
+    until_s = None if command.ends_s == float("inf") else command.ends_s
+    planned = command.state is State.RELEASED and bool(command.evidence.get("planned"))
+    engine.sentence.control(command.scope, ACTION_OF[command.state], command.issued_at, until_s, planned=planned)

@@ -6,6 +6,7 @@ when the broker has acknowledged them. Recovery is Faust's.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,12 @@ from aiokafka.errors import KafkaError
 from faust.stores.memory import Store
 from faust.types import TP
 
+from streams import journal
+
 DELIVERY_S = 30.0
-WRITE_BYTES_MAX = 512 * 1024
+WRITE_BYTES_MAX = 900 * 1024
+"""One atomic write; Kafka takes batches of 1 MiB if not told otherwise."""
+HEADER_BYTES = 1024
 
 
 class StateWriteError(Exception):
@@ -100,6 +105,8 @@ class StateRows:
         self._options = dict(client)
         self._delivery_s = delivery_s
         self._producer: AIOKafkaProducer | None = None
+        # The events' and the teams' rows of a partition are written by two tasks; the journal holds one write.
+        self._turns = defaultdict[int, asyncio.Lock](asyncio.Lock)
 
     @property
     def topic(self) -> str:
@@ -109,7 +116,7 @@ class StateRows:
     async def start(self) -> None:
         """Connect the producer."""
         self._producer = AIOKafkaProducer(
-            enable_idempotence=True, acks="all", max_batch_size=WRITE_BYTES_MAX, **self._options
+            enable_idempotence=True, acks="all", max_batch_size=WRITE_BYTES_MAX + HEADER_BYTES, **self._options
         )
         await self._producer.start()
 
@@ -121,18 +128,24 @@ class StateRows:
 
     def rows_of(self, partition: int) -> Mapping[bytes, bytes]:
         """Return a partition's rows; complete once the partition was restored."""
-        return dict(self._table.data.partitions.get(partition, {}))
+        return journal.resolved(self._held(partition))
+
+    def _held(self, partition: int) -> Mapping[bytes, bytes]:
+        found: Mapping[bytes, bytes] = self._table.data.partitions.get(partition, {})
+        return found
 
     async def write(self, partition: int, rows: Mapping[bytes, bytes | None]) -> None:
-        """Write rows (None deletes one) and return when all are acknowledged.
+        """Write rows (None deletes one), all or none, and return when they are acknowledged.
 
         Raises StateWriteError when one isn't within the delivery deadline; then none of them is in memory.
         """
         if not rows:
             return
         try:
-            async with asyncio.timeout(self._delivery_s):
-                end = await self._send(partition, rows)
+            async with asyncio.timeout(self._delivery_s), self._turns[partition]:
+                await self._settle(partition)
+                for some in journal.writes(rows, WRITE_BYTES_MAX):
+                    end = await self._send(partition, some)
         except TimeoutError:
             raise StateWriteError(
                 f"state of partition {partition} not acknowledged in {self._delivery_s:.0f} s"
@@ -142,22 +155,21 @@ class StateRows:
         self._table.data.apply(partition, rows)
         self._table.applied(TP(self.topic, partition), end)
 
+    async def _settle(self, partition: int) -> None:
+        """Put what a crash left in the journal in its place, before anything newer is written."""
+        for some in journal.unfinished(self._held(partition)):
+            end = await self._send(partition, some)
+            self._table.data.apply(partition, some)
+            self._table.applied(TP(self.topic, partition), end)
+
     async def _send(self, partition: int, rows: Mapping[bytes, bytes | None]) -> int:
-        """Send in whole batches, which costs a tenth of sending record by record; return the last row's offset."""
+        """Send rows in one batch, which is atomic, and ten times as fast as one by one; return the last offset."""
         producer = self._producer
         if producer is None:
             raise StateWriteError("the producer of the state isn't started")
-        sent = []
         builder = producer.create_batch()
         for key, value in rows.items():
             if builder.append(key=key, value=value, timestamp=None) is None:
-                sent.append(await self._submit(producer, builder, partition))
-                builder = producer.create_batch()
-                if builder.append(key=key, value=value, timestamp=None) is None:
-                    raise StateWriteError(f"a row of {len(value or b'')} bytes is too large")
-        sent.append(await self._submit(producer, builder, partition))
-        ends = [(await future).offset + size - 1 for future, size in sent]
-        return int(max(ends))
-
-    async def _submit(self, producer: AIOKafkaProducer, builder: Any, partition: int) -> tuple[Any, int]:
-        return await producer.send_batch(builder, self.topic, partition=partition), builder.record_count()
+                raise StateWriteError(f"{len(rows)} rows don't fit into one write")
+        sent = await producer.send_batch(builder, self.topic, partition=partition)
+        return int((await sent).offset + len(rows) - 1)
