@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -13,11 +12,11 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from msgspec import Struct
 
 from streams.partitioner import family, partition_of
-from streams.replay import timestamp_ms
 
 BATCH_BYTES = 256 << 10
 RECORD_BYTES_MAX = 8 << 20
 TICK_S = 0.02
+TIME_MAX_S = 1e11
 TOLD_EVERY_S = 0.25
 PENDING_MAX = 64
 
@@ -42,29 +41,32 @@ class Tally(Struct):
     """Time that has passed in the original stream."""
 
 
-class _Named(Struct):
+class _Head(Struct):
     agent: str = ""
+    ts: float | None = None
+    ingest_ts: float | None = None
 
 
-_named = msgspec.json.Decoder(_Named)
+_head = msgspec.json.Decoder(_Head)
 _loose = msgspec.json.Decoder()
+_NO_HEAD = _Head()
 
 
 def records(lines: Iterable[bytes]) -> Iterator[Record]:
     """Turn JSON lines into records: the key is the agent's family, the time `ingest_ts`, else `ts`; none is dropped."""
-    before_ms = 0
+    due_s = 0.0
     for line in lines:
         value = line.strip()
-        if value:
-            before_ms = timestamp_ms(value, before_ms)
-            yield Record(_key(value), value, before_ms / 1000)
-
-
-def _key(value: bytes) -> bytes | None:
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        if agent := _named.decode(value).agent:
-            return family(agent).encode()
-    return None
+        if not value:
+            continue
+        try:
+            head = _head.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            head = _NO_HEAD
+        at_s = head.ts if head.ingest_ts is None else head.ingest_ts
+        if at_s is not None and 0 <= at_s < TIME_MAX_S:
+            due_s = at_s
+        yield Record(family(head.agent).encode() if head.agent else None, value, due_s)
 
 
 def retimed(value: bytes, at_s: Callable[[float], float], now_s: float, suffix: str) -> bytes:

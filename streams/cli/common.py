@@ -44,6 +44,10 @@ class ClearErrors(TyperGroup):
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, typer.TyperException | typer.Exit | typer.Abort) or os.environ.get(DEBUG):
                 raise
+            if isinstance(error, BrokenPipeError):
+                # Who read our output has seen enough; what is still buffered goes nowhere.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(Code.OK) from None
             code, text = said(error)
             say(f"brakeline: {text}" if text else "")
             raise typer.Exit(code) from None
