@@ -11,31 +11,29 @@ from typing import Any
 
 from alerts.commands import Orders
 from alerts.gateway.wire import Command
-from alerts.sink import LogSink
-from alerts.slack import Slack
 from streams import probes
 from streams.assembly import engine_of, judge_of, keys_of, rules_of
 from streams.commander import Commander, View
 from streams.commander import Wiring as Wires
 from streams.control import Control
 from streams.metrics import Metrics
-from streams.notifier import Notifier, Route
+from streams.notifier import Notifier
 from streams.notifier import Wiring as Links
 from streams.noting import note_control, note_shard
 from streams.outlet import Message, Outlet
+from streams.people import People
 from streams.probes import make_web
 from streams.settings import Settings
 from streams.shards import Shards
-from streams.state import StateRows, changelog_of
+from streams.state import StateRows
 from streams.teams import Teams
 from streams.teamwork import Teamwork
-from streams.topics import ensure_topics, topic_specs
+from streams.topology import NAMES, prepare_topics, state_name
 from streams.transport import TopicPartition
 from streams.watchdog import Liveness, Watchdog
 from streams.worker import WorkerError, make_app, on_batches, run
 
 LATENESS_S = 300.0
-NAMES = ("decisions", "kills", "acks", "alerts", "incidents", "quarantine", "teams", "limits", "audit")
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +51,9 @@ class Service:
         self.keys, self.trust = keys_of(settings)
         self.outlet = Outlet(self.client)
         self.control: Control | None = None
+        self.people = People(settings, clock)
+        self.desk = self.people.desk(self._notifier, self.outlet, self.named["decisions"], self.named["audit"])
+        self._hearing: asyncio.Task[None] | None = None
         self.web_port = 0
         self.liveness: Liveness | None = None
         self.metrics.armed.set(settings.mode == "armed")
@@ -120,17 +121,26 @@ class Service:
         if self.control is None:
             wires = Wires(self.client, self.named["kills"], self.named["acks"])
             commander = Commander(wires, self.trust, self.orders(), self.outlet, self.clock, self._covered)
-            notifier = Notifier(self._put, self._routes(), now_s=self.clock, wiring=self._links())
+            notifier = Notifier(
+                self._put, self.people.routes(), now_s=self.clock, wiring=self._links(), counted=self._told
+            )
             control = Control(commander, notifier, self.metrics, self.clock)
             await control.start(self.client, self.named["incidents"])
             self.control = control
+            if self.desk is not None:
+                self._hearing = self.people.listen(self.desk)
             log.info("This worker commands: epoch %d", commander.orders.epoch)
         return self.control
 
     async def _drop_control(self) -> None:
         if self.control is not None:
             control, self.control = self.control, None
+            if self._hearing is not None:
+                self._hearing.cancel()
             await control.stop()
+
+    def _notifier(self) -> Notifier | None:
+        return None if self.control is None else self.control.notifier
 
     def _covered(self, command: Command, text: str) -> None:
         if self.control is not None:
@@ -139,12 +149,10 @@ class Service:
     async def _put(self, topic: str, key: str, value: bytes | None) -> None:
         await self.outlet.send([Message(topic, key.encode(), value)])
 
-    def _routes(self) -> list[Route]:
-        slack = self.settings.slack
-        if slack.token is None or slack.channel is None:
-            return [Route(LogSink())]
-        token = slack.token.get_secret_value()
-        return [Route(Slack(token, slack.channel, base_url=str(slack.base_url)), pace_s=1.0)]
+    def _told(self, sink: str, outcome: str) -> None:
+        self.metrics.told.labels(sink, outcome).inc()
+        if sink == self.people.chat_name and outcome != "sent":
+            self.metrics.slack_failures.labels(outcome).inc()
 
     def _links(self) -> Links:
         return Links(
@@ -220,6 +228,9 @@ class Service:
             await rows.start()
         service = self.settings.service
         web = make_web(self.metrics, self.troubles, self.unready)
+        clicks = None if self.desk is None else self.people.handler(self.desk)
+        if clicks is not None:
+            web.router.add_post("/slack/actions", clicks)
         runner, self.web_port = await probes.serve(web, service.web_host, service.web_port)
         beside = [
             asyncio.create_task(step())
@@ -240,31 +251,6 @@ class Service:
             await self.outlet.stop()
         if failures:
             raise WorkerError(str(failures[0])) from failures[0]
-
-
-def state_name(number: int) -> str:
-    """Return the table's name of the events topic of that place in the configuration."""
-    return "state" if number == 0 else f"state{number}"
-
-
-async def prepare_topics(settings: Settings) -> dict[str, int]:
-    """Create the topics that are missing; return the number of partitions of each that exists."""
-    topics = settings.topics
-    names = {what: topics.named(what) for what in NAMES}
-    state = [changelog_of(settings.service.app_id, state_name(i)) for i in range(len(topics.event_topics))]
-    specs = topic_specs(
-        names,
-        topics.event_topics,
-        state,
-        partitions=topics.partitions,
-        append_time=topics.timestamp_type == "append",
-        retention_h=topics.retention_h,
-    )
-    client = settings.kafka.client_kwargs()
-    report = await ensure_topics(client, specs, replication=topics.replication, create=topics.create)
-    for finding in report.findings:
-        log.warning("%s", finding)
-    return report.partitions
 
 
 async def serve(settings: Settings) -> None:

@@ -35,6 +35,7 @@ class Control:
         """Take over the kill topic and the incidents."""
         self.notifier.restore(await read_compacted(client, incidents))
         await self.commander.start()
+        await self.notifier.reconcile(self.commander.orders)
         self._telling = asyncio.create_task(self.notifier.run())
 
     async def stop(self) -> None:
