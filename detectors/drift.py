@@ -74,13 +74,13 @@ class Drift(Struct, frozen=True):
     watches: ClassVar[Watches] = "agent"
     memory_type: ClassVar[type[Struct]] = DriftMemory
 
-    bar: float = 18.0
+    bar: float = 26.0
     slack: float = 0.6
     sigmas_max: float = 2.0
     learn_sigmas: float = 1.0
     sd_min: float = 0.25
     hours_min: int = 48
-    most: float = 0.75
+    most: float = 0.8
 
     def begin(self) -> DriftMemory:
         """Return a memory without hours."""

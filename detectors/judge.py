@@ -23,6 +23,8 @@ from detectors.tempo import Tempo
 __all__ = ["Judge", "JudgeParameters", "JudgeState", "TeamMemory", "Verdict"]
 
 SPEAK_AT = 0.3
+_STEEP = 3.0
+"""Two thirds of the evidence that kills is worth an alert, four fifths a hold."""
 _BACKING = ("tempo", "surge", "drift")
 _TROUBLE_ENDS_S = 1800.0
 _RUNS_KEPT = 16
@@ -143,12 +145,12 @@ class Judge:
         drift = says["drift"].value if "drift" in says else 0.0
         marks = sum(s.value**power for n, s in says.items() if n not in _BACKING)
         backed = (marks + (0.5 * pace) ** power + (0.6 * drift) ** power) ** (1.0 / power) if marks else 0.0
-        value = max(pace, drift, backed) ** 2
+        value = max(pace, drift, backed) ** _STEEP
         if drift < 0.4:
             memory.drift_told = False
         if value < SPEAK_AT:
             return []
-        if value == drift**2:
+        if value == drift**_STEEP:
             if memory.drift_told:
                 return []
             memory.drift_told = True
@@ -170,8 +172,8 @@ class Judge:
         if rise is None:
             return memory, _NONE
         _, score = rise.step(memory, minute)
-        value = score.value**2
-        if score.value < 0.4:
+        value = score.value**_STEEP
+        if memory.above < 0.3 * rise.bar:
             memory.told = False
         if value < SPEAK_AT or memory.told:
             return memory, _NONE

@@ -77,11 +77,13 @@ class Loop(Struct, frozen=True):
 
     bar_nats: float = 26.0
     fade_s: float = 3600.0
+    fade_calls: float = 20.0
+    bar_nats_per_log_rate: float = 2.2
     prior_calls: float = 40.0
     memory_calls: float = 1000.0
     berth: float = 1.6
     bar_nats_max: float = 100.0
-    learn_below_nats: float = 10.0
+    learn_below_nats: float = 7.0
     compared: int = 6
 
     def begin(self) -> LoopMemory:
@@ -94,7 +96,7 @@ class Loop(Struct, frozen=True):
         call, evidence = scene.call, memory.evidence
         if call.failed:
             return memory, CALM
-        learn = evidence.nats < self.learn_below_nats and memory.hour_calls < 2.0 * memory.hourly + 5.0
+        learn = evidence.nats < self.learn_below_nats and memory.hour_calls < 1.5 * memory.hourly + 3.0
         kind = _alike(memory, scene)
         nats = log(_LOOPING[kind] * memory.total / memory.counts[kind])
         if learn:
@@ -105,11 +107,12 @@ class Loop(Struct, frozen=True):
         memory.tally(call.now_s)
         if nats > 0.0:
             nats *= min(1.0, 5.0 * memory.counts[_UNLIKE] / memory.total)
-        total = evidence.add(nats, call.now_s, self.fade_s)
+        total = evidence.add(nats, call.now_s, max(self.fade_s, self.fade_calls * 3600.0 / memory.hourly))
         unlike = self._remember(memory, scene)
         if total <= 0.0 and not unlike:
             memory.suspect(scene)
-        value = total / evidence.bar(self.bar_nats, self.berth, self.bar_nats_max)
+        base = self.bar_nats - self.bar_nats_per_log_rate * max(0.0, log(60.0 / (1.0 + memory.hourly)))
+        value = total / evidence.bar(base, self.berth, self.bar_nats_max)
         return memory, CALM if value < 0.25 else self._say(memory, scene, value)
 
     def _repeat(self, memory: LoopMemory, scene: Scene, learn: bool) -> float:

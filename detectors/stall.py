@@ -41,13 +41,13 @@ class Stall(Struct, frozen=True):
     watches: ClassVar[Watches] = "run"
     memory_type: ClassVar[type[Struct]] = StallMemory
 
-    bar_nats: float = 22.0
+    bar_nats: float = 23.0
     bar_nats_max: float = 120.0
     berth: float = 1.5
     fade_s: float = 600.0
     prior_steps: float = 50.0
     memory_steps: float = 2000.0
-    learn_below_nats: float = 8.0
+    learn_below_nats: float = 4.0
 
     def begin(self) -> StallMemory:
         """Return a memory with the habits of agents at large."""

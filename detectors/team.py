@@ -54,7 +54,7 @@ class TeamRise(Struct, frozen=True):
     member_max: float = 1.0
     members_min: int = 4
     slots_min: int = 48
-    most: float = 0.75
+    most: float = 0.8
 
     def step(self, memory: TeamMemory, minute: TeamMinute) -> tuple[TeamMemory, Score]:
         """Count a minute; when a slot is over, weigh it."""

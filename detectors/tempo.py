@@ -37,7 +37,7 @@ class Tempo(Struct, frozen=True):
 
     bar_nats: float = 90.0
     call_nats_max: float = 1.8
-    most: float = 0.7
+    most: float = 0.65
     fade_s: float = 600.0
     prior_calls: float = 60.0
     memory_calls: float = 2000.0
