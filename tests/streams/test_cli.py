@@ -1,6 +1,8 @@
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -237,3 +239,12 @@ def test_the_detectors_and_metrics_are_documented(cli: Cli) -> None:
 
 def test_times_are_read_as_people_write_them() -> None:
     assert moment_s("2026-01-31T12:00:00Z") == moment_s("2026-01-31T12:00") == moment_s("1769860800")
+
+
+def test_figures_are_printed_for_people_and_for_pipelines(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("streams.bench.guard")
+    module.guard = lambda: {"n": 12_345, "p50_us": 1.5, "by_kind": {"kill": 2}}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "streams.bench.guard", module)
+
+    assert json.loads(cli("bench", "guard", "--json").stdout) == module.guard()
+    assert cli("bench", "guard").stdout.splitlines() == ["n        12,345", "p50_us   1.5", "by_kind  kill 2"]
