@@ -27,6 +27,29 @@ from streams.records import RecordBatch
 from streams.transport import BatchSchema, BatchTransport, Hook, Progress, TopicPartition
 
 BATCHES_BUFFERED = 16
+RULES: dict[str, Any] = {
+    "autodiscover": False,
+    "processing_guarantee": "at_least_once",
+    "key_serializer": "raw",
+    "value_serializer": "raw",
+    "store": "memory://",
+    "broker_check_crcs": True,
+    "consumer_auto_offset_reset": "earliest",
+    "consumer_max_fetch_size": 2 << 20,
+    "stream_buffer_maxsize": BATCHES_BUFFERED,
+    "stream_wait_empty": True,
+    "stream_recovery_delay": 0.0,
+    "table_standby_replicas": 0,
+    "topic_allow_declare": False,
+    "topic_disable_leader": True,
+    "web_enabled": False,
+    "web_host": "127.0.0.1",
+    "web_bind": "127.0.0.1",
+    "web_tables_enabled": False,
+    "web_router_enabled": False,
+}
+"""Settings of Faust that are never anything else; each avoids a loss of data, a leak or an open port."""
+
 STOP_S = 20.0
 
 Handler = Callable[[RecordBatch], Awaitable[None]]
@@ -99,31 +122,13 @@ def make_app(
         broker_credentials=credentials(client),
         on_restored=on_restored,
         on_revoked=on_revoked,
-        autodiscover=False,
-        processing_guarantee="at_least_once",
-        key_serializer="raw",
-        value_serializer="raw",
-        store="memory://",
         broker_session_timeout=session_s,
         broker_heartbeat_interval=session_s / 4,
         broker_rebalance_timeout=rebalance_s,
         broker_request_timeout=max(30.0, session_s + 5),
         broker_commit_interval=commit_s,
-        broker_check_crcs=True,
         consumer_group_instance_id=instance,
-        consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=2 << 20,
-        stream_buffer_maxsize=BATCHES_BUFFERED,
-        stream_wait_empty=True,
-        stream_recovery_delay=0.0,
-        table_standby_replicas=0,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        web_enabled=False,
-        web_host="127.0.0.1",
-        web_bind="127.0.0.1",
-        web_tables_enabled=False,
-        web_router_enabled=False,
+        **RULES,
     )
 
 

@@ -45,7 +45,10 @@ class Worker:
             assert self.process.returncode is None or self.count(start) >= times, self.lines[-20:]
             return self.count(start) >= times
 
-        await until(said)
+        try:
+            await until(said)
+        except TimeoutError:
+            raise AssertionError(f"no {start!r} in time, only {self.lines[-20:]}") from None
 
     def count(self, start: str) -> int:
         return sum(line.startswith(start) for line in self.lines)

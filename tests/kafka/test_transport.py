@@ -16,9 +16,6 @@ from streams.worker import BatchApp, WorkerError, make_app, on_batches, run
 
 pytestmark = [
     pytest.mark.kafka,
-    # Faust leaves coroutines of its own unawaited when it stops.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 
 

@@ -23,6 +23,11 @@ def total(row: bytes | None) -> tuple[int, int, int]:
     return int(applied), int(count), int(value)
 
 
+async def wait_s(seconds: float) -> None:
+    """Make a batch take long enough to be interrupted."""
+    await asyncio.sleep(seconds)
+
+
 async def main(bootstrap: str, group: str, topic: str, partitions: int, options: dict[str, str]) -> int:
     totals: dict[int, tuple[int, int, int]] = {}
     client = {"bootstrap_servers": bootstrap}
@@ -42,7 +47,7 @@ async def main(bootstrap: str, group: str, topic: str, partitions: int, options:
                 raise ValueError("this event can't be judged")
             if offset > applied:
                 applied, count, value = offset, count + 1, value + int(number or 0)
-        await asyncio.sleep(float(options.get("pause_s", 0)))
+        await wait_s(float(options.get("pause_s", 0)))
         await rows.write(batch.partition, {b"total": b"%d %d %d" % (applied, count, value)})
         totals[batch.partition] = applied, count, value
         print("batch", batch.partition, batch.offsets[0], batch.last_offset, flush=True)
