@@ -57,6 +57,7 @@ class Service:
         self.web_port = 0
         self.liveness: Liveness | None = None
         self.metrics.armed.set(settings.mode == "armed")
+        self.metrics.reloaded_at_s.set(clock())
         self._wire_app(partitions)
 
     def _wire_app(self, partitions: dict[str, int]) -> None:

@@ -108,7 +108,7 @@ def keys_of(settings: Settings) -> tuple[dict[Role, SigningKey], Trust]:
     files = {
         Role.DETECTOR: settings.keys.detector_file or folder / "detector.key",
         Role.APPROVER: settings.keys.approver_file or folder / "approver.key",
-        Role.COMMANDER: folder / "commander.key",
+        Role.COMMANDER: settings.keys.commander_file or folder / "commander.key",
     }
     keys = {role: SigningKey.parse(path.read_bytes()) for role, path in files.items() if path.exists()}
     return keys, Trust.parse(trust_file(settings).read_bytes())

@@ -114,8 +114,8 @@ class Shards:
             piece = RecordBatch(
                 batch.topic, batch.partition, batch.offsets[part], batch.timestamps_ms[part], batch.values[part]
             )
-            effects = engine.feed(piece)
-            await self._carry_out(piece, engine, effects)
+            with self._metrics.batch_s.time():
+                await self._carry_out(piece, engine, engine.feed(piece))
 
     async def _carry_out(self, batch: RecordBatch, engine: Engine, effects: Effects) -> None:
         """Decisions first: state that is written knows of them, so they must be out before it is."""

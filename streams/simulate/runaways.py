@@ -46,8 +46,8 @@ def _step(agent: Agent, rng: Random, episode: Episode, at_s: float, run: str, st
 
 
 def loop(agent: Agent, episode: Episode) -> Iterator[Start]:
-    """Make the same call again and again, about one a second."""
-    yield episode.start_s, _repeating(agent, episode, gap_s=0.9)
+    """Make the same call again and again, about two a second."""
+    yield episode.start_s, _repeating(agent, episode, gap_s=0.5)
 
 
 def slow_loop(agent: Agent, episode: Episode) -> Iterator[Start]:
