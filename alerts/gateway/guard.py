@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from .book import Book, Verdict
 from .health import Health, Policy, Watch
-from .identity import ALLOWED, DENIALS, Answer, Denial, Identity
+from .identity import ALLOWED, DENIALS, Answer, Denial, Identity, cheaper
 from .keys import Signed, Trust
 from .lineage import Lineage
 from .snapshot import decode_snapshot, encode_snapshot
@@ -83,16 +83,22 @@ class Guard:
 
     def check(self, who: Identity, now_s: float) -> Answer:
         """Say whether a call may go out. Takes from the bucket of a throttle."""
-        active = self.book.active
-        found = [active[scope].command for scope in self.scopes_of(who) if scope in active]
+        found = self._in_force(who, now_s)
         if found:
-            answer = self._obey([each for each in found if each.in_force(now_s)], who, now_s)
+            answer = self._obey(found, who, now_s)
             if answer is not None:
                 return answer
         watch = self.watch
         if not watch.synced or watch.policy.stale == "closed" or watch.policy.closed_scopes:
             return self._unsure(who, now_s)
         return ALLOWED
+
+    def cut(self, who: Identity, now_s: float) -> Answer | None:
+        """Say whether a call that is under way must end: the refusal, or None. Takes from no bucket."""
+        for command in self._in_force(who, now_s):
+            if command.state in (State.KILLED, State.HELD):
+                return Answer(False, DENIALS[command.state], command, command.reason)
+        return None
 
     def scopes_of(self, who: Identity) -> list[str]:
         """List every scope whose command the call must obey."""
@@ -128,6 +134,12 @@ class Guard:
         self.watch.restored = believed == len(records)
         return believed
 
+    def _in_force(self, who: Identity, now_s: float) -> list[Command]:
+        active = self.book.active
+        # Looked up once: another thread may be taking it out.
+        found = [entry.command for scope in self.scopes_of(who) if (entry := active.get(scope)) is not None]
+        return [command for command in found if command.in_force(now_s)] if found else found
+
     def _file(self, signed: Signed, command: Command, value: bytes, now_s: float) -> Outcome:
         filed = self.book.file(signed, value, now_s)
         if filed.verdict is Verdict.ACCEPTED:
@@ -143,17 +155,17 @@ class Guard:
 
     def _obey(self, commands: list[Command], who: Identity, now_s: float) -> Answer | None:
         """Apply all, the hardest first; None if none is in force, or none can vouch for an unsure gateway."""
-        model = ""
+        models: dict[str, str] = {}
         for command in sorted(commands, key=lambda each: -each.state.severity):
             if command.state is State.DOWNGRADED:
-                model = command.models.get(who.model, command.models.get("*", ""))
+                models = command.models
                 continue
             wait_s = self._throttles.wait_s(command, now_s) if command.state is State.THROTTLED else 0.0
             if command.state is not State.THROTTLED or wait_s:
                 return Answer(False, DENIALS[command.state], command, command.reason, retry_after_s=wait_s)
         if not commands or not self.can_vouch:
             return None
-        return Answer(True, None, commands[-1], commands[-1].reason, model)
+        return Answer(True, None, commands[-1], commands[-1].reason, cheaper(models, who.model), models)
 
     def _unsure(self, who: Identity, now_s: float) -> Answer:
         watch = self.watch

@@ -40,13 +40,14 @@ class Denial(StrEnum):
 
 
 class Answer(Struct, frozen=True, gc=False):
-    """What becomes of a call. `model` is set when a cheaper one must be used."""
+    """What becomes of a call. `model` is set when a cheaper one must be used, by `models` for any other name."""
 
     allowed: bool
     denial: Denial | None = None
     command: Command | None = None
     reason: str = ""
     model: str = ""
+    models: dict[str, str] = {}
     retry_after_s: float = 0.0
 
 
@@ -57,6 +58,15 @@ _WORDS = {
     Denial.HELD: "is on hold until a person decides",
     Denial.THROTTLED: "is limited to fewer calls",
 }
+
+
+def cheaper(models: dict[str, str], model: str) -> str:
+    """Return the model to use instead of `model`; empty to leave it.
+
+    >>> cheaper({"large": "small", "*": "tiny"}, "large"), cheaper({"large": "small"}, "small")
+    ('small', '')
+    """
+    return models.get(model) or models.get("*", "")
 
 
 def denial_body(answer: Answer, release_url: str = "") -> bytes:

@@ -1,5 +1,6 @@
 """The sidecar: one endpoint that nginx, Envoy, Traefik, Caddy and Kong can ask before each call."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 
@@ -76,7 +77,10 @@ class Sidecar:
         return self._refusal(answer) if not answer.allowed else self._consent(answer)
 
     def _refusal(self, answer: Answer) -> web.Response:
-        return web.Response(status=403, body=denial_body(answer, self._release_url), headers=denial_headers(answer))
+        body = denial_body(answer, self._release_url)
+        # For proxies that drop a checker's body, as nginx does: headers are ASCII.
+        in_header = json.dumps(json.loads(body), separators=(",", ":"))
+        return web.Response(status=403, body=body, headers={**denial_headers(answer), "x-brakeline-body": in_header})
 
     def _consent(self, answer: Answer) -> web.Response:
         headers = {"cache-control": "no-store"}
