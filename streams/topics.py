@@ -87,95 +87,104 @@ async def ensure_topics(
     admin = AIOKafkaAdminClient(**client)
     await admin.start()
     try:
-        report = Report(partitions=await _partitions(admin))
-        cluster = await admin.describe_cluster()
-        copies = replication or min(REPLICATION, len(cluster["brokers"]))
-        specs = [_as_wide(spec, specs, report) for specs in [list(specs)] for spec in specs]
-        missing = [spec for spec in specs if spec.name not in report.partitions]
-        there = [spec for spec in specs if spec.name in report.partitions]
-        report.findings += await _differences(admin, there, copies, report)
-        if create and cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
-            await _create_by_asking(client, missing, report)
-        elif create:
-            await _create(admin, missing, copies, report)
-        else:
-            report.findings += [f"topic {spec.name} does not exist" for spec in missing]
-        return report
+        cluster = _Cluster(admin, client, await admin.describe_cluster(), replication, create)
+        asked = list(specs)
+        await cluster.ensure([spec for spec in asked if not spec.like])
+        # Only now is it known how wide the topics are that others follow.
+        width = {spec.name: spec.partitions for spec in asked} | cluster.report.partitions
+        await cluster.ensure([structs.replace(spec, partitions=width[spec.like]) for spec in asked if spec.like])
+        return cluster.report
     finally:
         await admin.close()
 
 
-def _as_wide(spec: TopicSpec, specs: Sequence[TopicSpec], report: Report) -> TopicSpec:
-    if not spec.like:
-        return spec
-    wanted = {other.name: other.partitions for other in specs}
-    return structs.replace(spec, partitions=report.partitions.get(spec.like, wanted.get(spec.like, spec.partitions)))
+class _Cluster:
+    def __init__(
+        self,
+        admin: AIOKafkaAdminClient,
+        client: Mapping[str, Any],
+        described: Mapping[str, Any],
+        replication: int | None,
+        create: bool,
+    ) -> None:
+        brokers = described["brokers"]
+        self._admin, self._client, self._may_create = admin, client, create
+        self._copies = replication or min(REPLICATION, len(brokers))
+        # The embedded broker has no controller; it creates a topic of four partitions when it is asked about.
+        self._creates_when_asked = described["controller_id"] not in {broker["node_id"] for broker in brokers}
+        self.report = Report()
 
+    async def ensure(self, specs: list[TopicSpec]) -> None:
+        self.report.partitions = await self._partitions()
+        missing = [spec for spec in specs if spec.name not in self.report.partitions]
+        there = [spec for spec in specs if spec.name in self.report.partitions]
+        if not self._may_create:
+            self.report.findings += [f"topic {spec.name} does not exist" for spec in missing]
+        elif missing and self._creates_when_asked:
+            await self._ask(missing)
+        elif missing:
+            await self._create(missing)
+        await self._compare(there)
 
-async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
-    names = await admin.list_topics()
-    if not names:
-        return {}
-    return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(list(names))}
+    async def _partitions(self) -> dict[str, int]:
+        names = await self._admin.list_topics()
+        if not names:
+            return {}
+        return {topic["topic"]: len(topic["partitions"]) for topic in await self._admin.describe_topics(list(names))}
 
+    async def _create(self, specs: list[TopicSpec]) -> None:
+        copies = self._copies
+        new = [NewTopic(spec.name, spec.partitions, copies, topic_configs=spec.configs(copies)) for spec in specs]
+        response = await self._admin.create_topics(new)
+        for name, code, *message in response.topic_errors:
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                raise error(f"cannot create topic {name}: {message[0] if message else ''}")
+            if not code:
+                self.report.created.append(name)
+        await self._wait_for({spec.name for spec in specs})
 
-async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec], copies: int, report: Report) -> None:
-    if not specs:
-        return
-    new = [NewTopic(spec.name, spec.partitions, copies, topic_configs=spec.configs(copies)) for spec in specs]
-    response = await admin.create_topics(new)
-    for name, code, *message in response.topic_errors:
-        error = for_code(code)
-        if code and error is not TopicAlreadyExistsError:
-            raise error(f"cannot create topic {name}: {message[0] if message else ''}")
-        if not code:
-            report.created.append(name)
-    await _wait_for(admin, specs, report)
+    async def _wait_for(self, names: set[str]) -> None:
+        """Creation returns before every broker knows the topic."""
+        for _ in range(100):
+            self.report.partitions = await self._partitions()
+            if names <= self.report.partitions.keys():
+                return
+            await asyncio.sleep(0.1)
+        absent = ", ".join(sorted(names - self.report.partitions.keys()))
+        raise KafkaError(f"topics were created and are not there: {absent}")
 
+    async def _ask(self, specs: list[TopicSpec]) -> None:
+        producer = AIOKafkaProducer(**self._client)
+        await producer.start()
+        try:
+            for spec in specs:
+                self.report.partitions[spec.name] = len(await producer.partitions_for(spec.name))
+                self.report.created.append(spec.name)
+        finally:
+            await producer.stop()
 
-async def _wait_for(admin: AIOKafkaAdminClient, specs: list[TopicSpec], report: Report) -> None:
-    """Creation returns before every broker knows the topic."""
-    missing = {spec.name for spec in specs}
-    for _ in range(100):
-        report.partitions = await _partitions(admin)
-        if missing <= report.partitions.keys():
-            return
-        await asyncio.sleep(0.1)
-    raise KafkaError(f"topics were created and are not there: {', '.join(sorted(missing - report.partitions.keys()))}")
-
-
-async def _create_by_asking(client: Mapping[str, Any], specs: list[TopicSpec], report: Report) -> None:
-    """The embedded broker has no controller; it creates a topic of four partitions when it is asked about."""
-    producer = AIOKafkaProducer(**client)
-    await producer.start()
-    try:
+    async def _compare(self, specs: list[TopicSpec]) -> None:
         for spec in specs:
-            report.partitions[spec.name] = len(await producer.partitions_for(spec.name))
-            report.created.append(spec.name)
-    finally:
-        await producer.stop()
+            partitions = self.report.partitions[spec.name]
+            if not spec.given and partitions != spec.partitions:
+                self.report.findings.append(
+                    f"topic {spec.name} has {partitions} partitions, and must have {spec.partitions}"
+                )
+            found = await self._configs(spec.name)
+            for key in ("cleanup.policy", "message.timestamp.type"):
+                wanted = spec.configs(self._copies)[key]
+                if key in found and found[key] != wanted:
+                    self.report.findings.append(f"topic {spec.name} has {key}={found[key]}, and should have {wanted}")
 
-
-async def _differences(admin: AIOKafkaAdminClient, specs: list[TopicSpec], copies: int, report: Report) -> list[str]:
-    findings = [
-        f"topic {spec.name} has {report.partitions[spec.name]} partitions, and must have {spec.partitions}"
-        for spec in specs
-        if not spec.given and report.partitions[spec.name] != spec.partitions
-    ]
-    for spec in specs:
-        found = await _configs(admin, spec.name)
-        for key in ("cleanup.policy", "message.timestamp.type"):
-            wanted = spec.configs(copies)[key]
-            if key in found and found[key] != wanted:
-                findings.append(f"topic {spec.name} has {key}={found[key]}, and should have {wanted}")
-    return findings
-
-
-async def _configs(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
-    try:
-        responses = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
-    except (IncompatibleBrokerVersion, KafkaError):
-        return {}
-    return {
-        entry[0]: entry[1] for response in responses for _, _, _, _, entries in response.resources for entry in entries
-    }
+    async def _configs(self, name: str) -> dict[str, str]:
+        try:
+            responses = await self._admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+        except (IncompatibleBrokerVersion, KafkaError):
+            return {}
+        return {
+            entry[0]: entry[1]
+            for response in responses
+            for _, _, _, _, entries in response.resources
+            for entry in entries
+        }

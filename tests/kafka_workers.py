@@ -12,6 +12,7 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from streams.state import changelog_of
 from streams.topics import TopicSpec, ensure_topics
@@ -124,7 +125,11 @@ class Group:
         return self.workers[-1]
 
     async def committed(self) -> list[int]:
-        offsets = await self.admin.list_consumer_group_offsets(self.group)
+        try:
+            offsets = await self.admin.list_consumer_group_offsets(self.group)
+        except GroupCoordinatorNotAvailableError:
+            # A broker that has never had a group; nothing is committed there.
+            return [0] * self.partitions
         found = {tp.partition: data.offset for tp, data in offsets.items() if tp.topic == self.topic}
         return [found.get(partition, 0) for partition in range(self.partitions)]
 

@@ -1,5 +1,6 @@
 """A real Kafka for tests: found in the environment, or started from deploy/kafka on free loopback ports."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 SCRIPT = Path(__file__).resolve().parent.parent / "deploy" / "kafka" / "kafka"
 START_S = 120.0
@@ -53,6 +56,7 @@ def real_kafka(directory: Path) -> Iterator[str]:
         )
         try:
             wait_for_port(port, broker, log)
+            asyncio.run(wait_for_groups(f"127.0.0.1:{port}"))
             yield f"127.0.0.1:{port}"
         finally:
             broker.terminate()
@@ -75,6 +79,22 @@ def wait_for_port(port: int, broker: "subprocess.Popen[bytes]", log: Path) -> No
         # Nothing to wait for but the port; the broker's own start takes seconds.
         select_s(0.1)
     pytest.fail(f"Kafka did not start:\n{log.read_text()[-3000:]}")
+
+
+async def wait_for_groups(bootstrap: str) -> None:
+    """The first question about a group creates the topic that groups are kept in, and fails until it is there."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        async with asyncio.timeout(START_S):
+            while True:
+                try:
+                    await admin.list_consumer_group_offsets("nobody")
+                    return
+                except GroupCoordinatorNotAvailableError:
+                    await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
 
 
 def select_s(seconds: float) -> None:

@@ -44,8 +44,8 @@ async def test_another_shape_is_a_finding_and_the_state_follows_the_events(kafka
     assert report.created == [state]
     assert report.partitions[state] == 5
     assert report.findings == [
-        f"topic {kills} has 2 partitions, and must have 1",
         f"topic {events} has message.timestamp.type=CreateTime, and should have LogAppendTime",
+        f"topic {kills} has 2 partitions, and must have 1",
         f"topic {kills} has cleanup.policy=delete, and should have compact",
     ]
 
