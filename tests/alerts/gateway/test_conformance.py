@@ -1,0 +1,124 @@
+"""One behaviour for all adapters. A new one gets the suite by one line in ADAPTERS."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from aiohttp import ClientError
+from aiohttp.test_utils import TestServer
+from gateways import Adapter, Opener, Upstream, nginx, open_asgi, open_httpx, open_nginx, open_sync_httpx
+
+from alerts.gateway.fake import FakeGateway
+
+CUTS_STREAMS = {"asgi": open_asgi, "httpx": open_httpx, "httpx-sync": open_sync_httpx}
+NGINX = pytest.param(open_nginx, id="nginx", marks=pytest.mark.skipif(nginx() is None, reason="nginx is not installed"))
+ADAPTERS = [*(pytest.param(opener, id=name) for name, opener in CUTS_STREAMS.items()), NGINX]
+
+
+@pytest.fixture
+def gateway() -> FakeGateway:
+    return FakeGateway()
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    made = Upstream()
+    async with TestServer(made.app) as server:
+        made.url = f"http://127.0.0.1:{server.port}"
+        yield made
+
+
+@pytest.fixture
+async def adapter(
+    request: pytest.FixtureRequest, gateway: FakeGateway, upstream: Upstream, tmp_path: Path
+) -> AsyncIterator[Adapter]:
+    opener: Opener = request.param
+    async with opener(gateway, upstream, tmp_path) as made:
+        yield made
+
+
+every = pytest.mark.parametrize("adapter", ADAPTERS, indirect=True)
+cutting = pytest.mark.parametrize("adapter", CUTS_STREAMS.values(), indirect=True, ids=CUTS_STREAMS.keys())
+
+
+@every
+@pytest.mark.parametrize("scope", ["agent:a", "team:t", "global:all"])
+async def test_a_kill_refuses_before_any_upstream_call(
+    adapter: Adapter, gateway: FakeGateway, upstream: Upstream, scope: str
+) -> None:
+    assert (await adapter.call("a")).status == 200
+    before = upstream.calls
+    gateway.kill(scope, "a loop of 38 calls – “stuck”")
+
+    reply = await adapter.call("a")
+
+    assert reply.status == 403
+    assert upstream.calls == before
+    assert reply.headers["x-should-retry"] == "false"
+    assert reply.headers["x-brakeline-kill-id"] == f"{scope}@1.1"
+    assert reply.headers["content-type"].startswith("application/json")
+    error = reply.error
+    assert (error["type"], error["code"], error["scope"]) == ("agent_killed", "agent_killed", scope)
+    assert error["reason"] == "a loop of 38 calls – “stuck”"
+    assert (error["kill_id"], error["until"], error["release_url"]) == (f"{scope}@1.1", None, None)
+
+
+@every
+async def test_others_work_on_and_a_release_lets_work_again(adapter: Adapter, gateway: FakeGateway) -> None:
+    gateway.kill("agent:a")
+    assert (await adapter.call("a")).status == 403
+    assert (await adapter.call("b")).status == 200
+    gateway.release("agent:a")
+    assert (await adapter.call("a")).status == 200
+
+
+@every
+async def test_a_hold_names_itself(adapter: Adapter, gateway: FakeGateway, upstream: Upstream) -> None:
+    gateway.hold("agent:a", "is this planned?")
+    reply = await adapter.call("a")
+    assert (reply.status, reply.error["code"]) == (403, "agent_held")
+    assert upstream.calls == 0
+
+
+@every
+async def test_a_throttle_lets_its_rate_through(adapter: Adapter, gateway: FakeGateway, upstream: Upstream) -> None:
+    gateway.throttle("agent:a", 12.0)
+    assert [(await adapter.call("a")).status for _ in range(4)] == [200, 200, 403, 403]
+    assert upstream.calls == 2
+
+
+@every
+async def test_a_downgrade_reaches_the_upstream(adapter: Adapter, gateway: FakeGateway, upstream: Upstream) -> None:
+    gateway.downgrade("agent:a", {"*": "small"})
+    assert (await adapter.call("a")).status == 200
+    assert (await adapter.call("b")).status == 200
+    assert upstream.models == ["small", "large"]
+
+
+@cutting
+async def test_a_stream_is_cut_within_one_chunk(adapter: Adapter, gateway: FakeGateway, upstream: Upstream) -> None:
+    upstream.next.release()
+    chunks = adapter.stream("a")
+    assert await anext(chunks) == b"data: 0\n\n"
+
+    gateway.kill("agent:a", "enough")
+    upstream.next.release()
+    rest = []
+    try:
+        async for chunk in chunks:
+            rest.append(chunk)
+    except (httpx.ReadError, ClientError) as error:
+        assert "enough" in str(error)
+    assert [chunk for chunk in rest if b"agent_killed" not in chunk] == []
+
+
+@cutting
+async def test_a_stream_of_who_may_work_is_left_alone(
+    adapter: Adapter, gateway: FakeGateway, upstream: Upstream
+) -> None:
+    gateway.kill("agent:b")
+    for _ in range(100):
+        upstream.next.release()
+    received = b"".join([chunk async for chunk in adapter.stream("a")])
+    assert received.count(b"data:") == 100
