@@ -17,6 +17,7 @@ from typing import Any, Self
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError
 from kafka_workers import Worker, until
 from real_kafka import free_ports
 
@@ -55,8 +56,11 @@ class Installation:
         self.settings.service.data_dir.mkdir(parents=True)
         _, self.trust = keys_of(self.settings)
         self.partitions = await prepare_topics(self.settings)
+        self.partitions[self.changelog] = PARTITIONS
         self.admin = AIOKafkaAdminClient(**self.client)
+        self.asking = AIOKafkaConsumer(**self.client)
         await self.admin.start()
+        await self.asking.start()
         return self
 
     async def __aexit__(
@@ -64,11 +68,16 @@ class Installation:
     ) -> None:
         for worker in self.workers:
             await worker.end(signal.SIGKILL)
+        await self.asking.stop()
         await self.admin.close()
 
     @property
     def events(self) -> str:
         return self.settings.topics.event_topics[0]
+
+    @property
+    def changelog(self) -> str:
+        return changelog_of(self.settings.service.app_id)
 
     def named(self, what: str) -> str:
         return self.settings.topics.named(what)
@@ -111,19 +120,17 @@ class Installation:
         return sum(await self.ends(topic)) - sum(await self.committed(topic))
 
     async def committed(self, topic: str) -> list[int]:
-        offsets = await self.admin.list_consumer_group_offsets(self.settings.service.app_id)
+        try:
+            offsets = await self.admin.list_consumer_group_offsets(self.settings.service.app_id)
+        except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError):
+            offsets = {}  # A broker that has just started has no group yet.
         found = {tp.partition: data.offset for tp, data in offsets.items() if tp.topic == topic}
         return [max(0, found.get(partition, 0)) for partition in range(self.partitions[topic])]
 
     async def ends(self, topic: str) -> list[int]:
         tps = [TopicPartition(topic, partition) for partition in range(self.partitions[topic])]
-        consumer = AIOKafkaConsumer(**self.client)
-        await consumer.start()
-        try:
-            found = await consumer.end_offsets(tps)
-            return [found[tp] for tp in tps]
-        finally:
-            await consumer.stop()
+        found = await self.asking.end_offsets(tps)
+        return [found[tp] for tp in tps]
 
     async def read(self, topic: str, partitions: int) -> list[Any]:
         """Return all records of a topic, each partition in its order."""
@@ -156,7 +163,7 @@ class Installation:
     async def hours(self) -> dict[tuple[str, int], tuple[int, int, int]]:
         """Return calls, tokens and micro-dollars by agent and hour, from the rows that a restart would read."""
         rows: dict[bytes, bytes | None] = {}
-        for record in await self.read(changelog_of(self.settings.service.app_id), PARTITIONS):
+        for record in await self.read(self.changelog, PARTITIONS):
             rows[record.key] = record.value
         agents = {key[2:].decode(): value for key, value in rows.items() if key.startswith(b"a:") and value is not None}
         return hours_of({name: msgspec.msgpack.decode(row, type=AgentRow) for name, row in agents.items()})
