@@ -12,7 +12,8 @@ from streams.records import RecordBatch
 
 SAMPLE_BYTES = 1024
 _KEPT = rb"event_id|ts|agent|team|model|run_id|parent_run_id|status|provider|environment"
-_STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?')
+# A string, with the colon that makes it a key; the last one may be cut off.
+_STRING = re.compile(rb'"((?:[^"\\]|\\.)*)(?:"(\s*:)?|\\?\Z)', re.DOTALL)
 
 
 class QuarantineRecord(Struct, frozen=True):
@@ -49,8 +50,7 @@ def redact(value: bytes) -> bytes:
     sample = value[: 4 * SAMPLE_BYTES]
     if sample.lstrip()[:1] not in (b"{", b"["):
         return b"(not JSON)"
-    cut = sample.rfind(b'"') if sample.count(b'"') % 2 else len(sample)
-    return _STRING.sub(mask, sample[:cut])[:SAMPLE_BYTES]
+    return _STRING.sub(mask, sample)[:SAMPLE_BYTES]
 
 
 def record_of(batch: RecordBatch, found: Quarantined) -> bytes:
