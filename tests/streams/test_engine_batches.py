@@ -1,6 +1,7 @@
 """The same records give the same effects, however they are cut and however often they are read again."""
 
 import random
+from itertools import pairwise
 from typing import Any
 
 from feeding import T0_S, batch, engine, event
@@ -30,7 +31,7 @@ def cut(records: RecordBatch, places: list[int]) -> list[RecordBatch]:
     edges = [0, *sorted({p % len(records) for p in places} - {0}), len(records)]
     return [
         RecordBatch(records.topic, 0, records.offsets[a:b], records.timestamps_ms[a:b], records.values[a:b])
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in pairwise(edges)
     ]
 
 
@@ -58,7 +59,7 @@ def test_a_restart_with_records_read_again_counts_and_decides_nothing_twice(plac
     whole = engine()
     expected = run(whole, [records])
 
-    first, rest = cut(records, [place, place])
+    first, _ = cut(records, [place, place])
     before = engine()
     effects = before.feed(first)
     after = engine()
