@@ -11,7 +11,7 @@ from kafka_workers import Group, until
 from streams.records import RecordBatch
 from streams.state import StateRows
 from streams.topics import TopicSpec, ensure_topics
-from streams.transport import Progress
+from streams.transport import BatchThread, Progress
 from streams.worker import BatchApp, WorkerError, make_app, on_batches, run
 
 pytestmark = [
@@ -54,6 +54,45 @@ async def test_after_a_seek_the_range_is_delivered_again_and_its_commit_goes_on(
             await until(again)
             await group.produce(2_000)
             await until(group.all_committed)
+
+
+async def test_a_range_fetched_before_the_consumer_is_set_back_is_not_delivered_after_it(
+    kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust's own bookkeeping then takes what is read again for old, and the partition's commits stand still."""
+    async with Group(kafka, partitions=1) as group:
+        held, go_on, fetches = asyncio.Event(), asyncio.Event(), 0
+        getmany = BatchThread.getmany
+
+        async def getmany_holding_the_second(self: BatchThread, active: set[TP], timeout: float) -> object:  # noqa: ASYNC109
+            nonlocal fetches
+            found = await getmany(self, active, timeout)
+            fetches += bool(found)
+            if fetches == 2 and not held.is_set():
+                held.set()
+                await go_on.wait()
+            return found
+
+        monkeypatch.setattr(BatchThread, "getmany", getmany_holding_the_second)
+        seen: list[int] = []
+
+        async def note(batch: RecordBatch) -> None:
+            seen.extend(batch.offsets)
+
+        app = make_app(group.group, group.client, commit_s=60)
+        on_batches(app, group.topic, note)
+        await group.produce(25_000)
+        async with running(app):
+            await asyncio.wait_for(held.wait(), 30)
+            await app.consumer.perform_seek()
+            go_on.set()
+
+            async def all_done() -> bool:
+                return app.progress()[(group.topic, 0)] == Progress(25_000, 25_000)
+
+            await until(all_done, 20)
+        assert await group.committed() == [25_000]
+        assert seen == [*range(10_000), *range(25_000)]
 
 
 async def test_a_reply_to_header_writes_nowhere(kafka: str) -> None:
