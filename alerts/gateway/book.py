@@ -58,6 +58,7 @@ class Book:
         self._bytes_max = bytes_max
         self._sum = 0
         self.active: dict[str, Entry] = {}
+        self.runs_active = 0
         self._lapses: list[tuple[float, str, int]] = []
 
     def get(self, scope: str) -> Command | None:
@@ -116,6 +117,7 @@ class Book:
         if command.state is State.RELEASED:
             return
         self.active[command.scope] = entry
+        self.runs_active += command.scope.startswith("run:")
         self._sum = (self._sum + entry.mark) % DIGEST_MODULUS
         if command.ends_s != float("inf"):
             heappush(self._lapses, (command.ends_s, command.scope, entry.mark))
@@ -127,6 +129,7 @@ class Book:
     def _uncount(self, scope: str) -> None:
         if scope in self.active:
             del self.active[scope]
+            self.runs_active -= scope.startswith("run:")
             self._sum = (self._sum - self.entries[scope].mark) % DIGEST_MODULUS
 
     def _make_room(self, scope: str, more_bytes: int, is_new: bool) -> bool:

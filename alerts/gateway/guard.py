@@ -115,7 +115,10 @@ class Guard:
         if who.workflow:
             scopes.append("workflow:" + who.workflow)
         if who.run:
-            scopes += ["run:" + run for run in self._lineage.line(who.run, who.parents)]
+            self._lineage.learn(who.run, who.parents)
+            # Most of the time no run is stopped, and there is no need to climb.
+            if self.book.runs_active or self.watch.policy.closed_scopes:
+                scopes += ["run:" + run for run in self._lineage.line(who.run, who.parents)]
         return scopes
 
     @property

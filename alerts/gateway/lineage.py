@@ -15,27 +15,26 @@ class Lineage:
         self._parent: OrderedDict[str, str] = OrderedDict()
         self._runs_max = runs_max
 
-    def line(self, run: str, parents: tuple[str, ...] = ()) -> dict[str, None]:
-        """Learn the chain of runs, nearest first; return the run and all that are above it, each once."""
-        line = {run: None}
-        child = run
+    def learn(self, run: str, parents: tuple[str, ...]) -> None:
+        """Take in a chain of runs, nearest first."""
+        known = self._parent
         for parent in parents:
-            if not parent or parent == child:
-                break
-            line[parent] = None
-            self._learn(child, parent)
-            child = parent
+            if not parent or parent == run:
+                return
+            if run in known:
+                known.move_to_end(run)
+            else:
+                known[run] = parent
+                if len(known) > self._runs_max:
+                    known.popitem(last=False)
+            run = parent
+
+    def line(self, run: str, parents: tuple[str, ...] = ()) -> dict[str, None]:
+        """Return the run and all that are above it, each once: those it names, and those known."""
+        line = dict.fromkeys((run, *parents))
         for known in tuple(line):
             above = self._parent.get(known)
             while above is not None and above not in line and len(line) < DEPTH_MAX:
                 line[above] = None
                 above = self._parent.get(above)
         return line
-
-    def _learn(self, run: str, parent: str) -> None:
-        if run in self._parent:
-            self._parent.move_to_end(run)
-            return
-        self._parent[run] = parent
-        if len(self._parent) > self._runs_max:
-            self._parent.popitem(last=False)
