@@ -19,7 +19,7 @@ RUNAWAYS = ("loop", "snowball", "retry_storm", "fanout", "cold_start", "team_ris
 def fleet_lines(events: int, start_s: float, seed: int = 5) -> list[bytes]:
     """Return the first events of a fleet in which much goes wrong, as lines of JSON."""
     minutes = 90.0 if events <= 60_000 else 600.0
-    agents = 30 if events <= 60_000 else 60
+    agents = 30 if events <= 60_000 else 90
     plan = Plan(
         seed=seed, agents=agents, minutes=minutes, start_s=start_s, runaways=RUNAWAYS, onset_min=20.0, episode_min=12.0
     )
@@ -27,8 +27,8 @@ def fleet_lines(events: int, start_s: float, seed: int = 5) -> list[bytes]:
     for labelled in simulate(plan):
         found.append(msgspec.json.encode(labelled.event))
         if len(found) == events:
-            break
-    return found
+            return found
+    raise ValueError(f"the plan has only {len(found)} events")
 
 
 def replayed(settings: Settings, lines: Iterable[bytes], at_once: int = 1_777) -> tuple[Replay, list[Decision]]:
