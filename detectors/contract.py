@@ -76,6 +76,8 @@ class TreeTrack(Struct, array_like=True, gc=False):
     depth: int = 0
     first_child_s: float = 0.0
     last_child_s: float = 0.0
+    child_nats: float = 0.0
+    surprise: float = 0.0
     nats: float = 0.0
 
 
@@ -102,6 +104,8 @@ class Scene(Struct, gc=False):
     tree: TreeTrack | None = None
     pace_nats: float = 0.0
     """How much faster than usual this step of a run came; worked out by `stall`."""
+    lasting_nats: float = 0.0
+    """How unusual it is for this agent that a run goes on; worked out by `stall`."""
     odd_nats: float = 0.0
     """How unlike one another the latest calls are, against this agent's usual; worked out by `loop`."""
 

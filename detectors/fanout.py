@@ -37,6 +37,7 @@ class Fanout(Struct, frozen=True):
     prior_roots: float = 20.0
     children_free: int = 12
     child_nats: float = 0.6
+    pace_s: float = 15.0
     deeper_nats: float = 3.0
     odd_max_nats: float = 4.0
     fade_s: float = 600.0
@@ -54,10 +55,14 @@ class Fanout(Struct, frozen=True):
                 self._weigh(memory, tree, scene)
             else:
                 memory.roots += 1.0
+        elif tree is not None and scene.depth and scene.gap_s < self.pace_s:
+            tree.child_nats = min(tree.surprise, tree.child_nats + 0.5)
         if tree is None or not tree.children:
             return memory, CALM
         span_s = scene.call.now_s - tree.first_child_s
-        value = tree.nats * exp((tree.last_child_s - scene.call.now_s) / self.fade_s) / self.bar_nats
+        value = (
+            (tree.nats + tree.child_nats) * exp((tree.last_child_s - scene.call.now_s) / self.fade_s) / self.bar_nats
+        )
         if span_s > self.learn_after_s and value < 0.5:
             self._learn(memory, tree)
         if value < 0.25:
@@ -72,7 +77,9 @@ class Fanout(Struct, frozen=True):
         if tree.children == 1:
             tree.first_child_s = scene.call.now_s
             share = (self.parent_share * self.prior_roots + memory.parents) / (self.prior_roots + memory.roots)
-            tree.nats += min(6.0, log(1.0 / min(1.0, share))) + min(self.odd_max_nats, scene.odd_nats)
+            nats = min(6.0, log(1.0 / min(1.0, share)))
+            tree.surprise = max(0.0, nats - 3.0)
+            tree.nats += nats + min(self.odd_max_nats, scene.odd_nats)
             memory.parents += 1.0
         elif tree.children > max(self.children_free, memory.children_record):
             tree.nats += self.child_nats

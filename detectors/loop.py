@@ -30,6 +30,7 @@ class LoopMemory(Struct, array_like=True, gc=False):
     input: float = 0.0
     output: float = 0.0
     suspect_s: float = 0.0
+    suspect_at_s: float = 0.0
     gap_s: float = 0.0
     run: str = ""
     same_run: int = 0
@@ -52,7 +53,7 @@ class LoopMemory(Struct, array_like=True, gc=False):
     def suspect(self, scene: Scene) -> None:
         """Follow this call as the one that may repeat itself."""
         self.input, self.output = scene.log_input, scene.log_output
-        self.suspect_s = scene.call.now_s
+        self.suspect_s, self.suspect_at_s = scene.call.now_s, scene.call.at_s
         self.run, self.same_run, self.gap_s = scene.call.run, 0, 0.0
 
 
@@ -81,10 +82,11 @@ class Loop(Struct, frozen=True):
     bar_nats_per_log_rate: float = 2.2
     prior_calls: float = 40.0
     memory_calls: float = 1000.0
-    berth: float = 1.6
+    berth: float = 2.2
     bar_nats_max: float = 100.0
     learn_below_nats: float = 7.0
     compared: int = 6
+    call_nats_max: float = 3.5
 
     def begin(self) -> LoopMemory:
         """Return a memory with no calls, and the usual frequencies."""
@@ -98,11 +100,13 @@ class Loop(Struct, frozen=True):
             return memory, CALM
         learn = evidence.nats < self.learn_below_nats and memory.hour_calls < 1.5 * memory.hourly + 3.0
         kind = _alike(memory, scene)
+        if kind != _UNLIKE and call.at_s - 0.7 * call.latency_s < memory.suspect_at_s:
+            kind = _UNLIKE  # It began before the last one had ended: another caller, not a loop.
         nats = log(_LOOPING[kind] * memory.total / memory.counts[kind])
         if learn:
             self._learn(memory, kind)
         if kind != _UNLIKE:
-            nats += self._repeat(memory, scene, learn)
+            nats = min(nats + self._repeat(memory, scene, learn), self.call_nats_max)
         nats += max(-1.2, min(0.0, 0.7 - scene.gap_s * memory.hourly / 1800.0))
         memory.tally(call.now_s)
         if nats > 0.0:
@@ -111,7 +115,9 @@ class Loop(Struct, frozen=True):
         unlike = self._remember(memory, scene)
         if total <= 0.0 and not unlike:
             memory.suspect(scene)
-        base = self.bar_nats - self.bar_nats_per_log_rate * max(0.0, log(60.0 / (1.0 + memory.hourly)))
+        base = self.bar_nats - self.bar_nats_per_log_rate * max(
+            0.0, log(60.0 / (1.0 + max(memory.hourly, memory.hour_calls)))
+        )
         value = total / evidence.bar(base, self.berth, self.bar_nats_max)
         return memory, CALM if value < 0.25 else self._say(memory, scene, value)
 
@@ -124,6 +130,7 @@ class Loop(Struct, frozen=True):
         memory.run = call.run
         gap_s, before_s = call.now_s - memory.suspect_s, memory.gap_s
         memory.suspect_s, memory.gap_s = call.now_s, gap_s
+        memory.suspect_at_s = call.at_s
         if before_s <= 0.0 or gap_s <= 0.0:
             return 0.0
         apart = abs(log(gap_s / before_s))

@@ -46,6 +46,7 @@ class Snowball(Struct, frozen=True):
     berth: float = 1.4
     bar_nats_max: float = 60.0
     forget: float = 0.08
+    step_nats_max: float = 3.2
     learn_below_nats: float = 6.0
 
     def begin(self) -> SnowballMemory:
@@ -67,9 +68,10 @@ class Snowball(Struct, frozen=True):
                 run.log_growth += 0.35 * (log_growth - run.log_growth)
             else:
                 run.log_growth = log_growth
-        nats += max(-2.0, min(scene.pace_nats, 1.0))
+        nats += max(-2.0, min(scene.pace_nats, 1.0)) + scene.lasting_nats
         sigmas = (scene.log_input - memory.log_input) / max(0.3, memory.log_input_spread)
         nats += max(-0.6, min(0.8, 0.4 * sigmas))
+        nats = min(nats, self.step_nats_max)
         if run.climb_nats + nats <= 0.0:
             run.climb_nats, run.climb_steps = 0.0, 0
         else:

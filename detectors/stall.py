@@ -11,8 +11,10 @@ from detectors.contract import CALM, Scene, Score, Watches
 _ENDS_S = (1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 120.0)
 _PACE_RUNAWAY = (0.1, 0.14, 0.2, 0.2, 0.16, 0.1, 0.05, 0.025, 0.015, 0.01)
 _PACE_HONEST = (0.02, 0.02, 0.03, 0.05, 0.1, 0.19, 0.2, 0.17, 0.12, 0.1)
-_GROWS_RUNAWAY = 0.5
-_GROWS_HONEST = 0.9
+# A step adds to the context, leaves it as it was (within 6 %), or drops much of it.
+_STAYS = 0.94
+_TURNS_RUNAWAY = (0.5, 0.44, 0.06)
+_TURNS_HONEST = (0.88, 0.06, 0.06)
 
 
 class StallMemory(Struct, array_like=True, gc=False):
@@ -20,8 +22,10 @@ class StallMemory(Struct, array_like=True, gc=False):
 
     paces: list[float]
     paces_total: float
-    grown: float
-    steps: float
+    turns: list[float]
+    turns_total: float
+    begun: float = 1.0
+    continued: float = 19.0
     record: float = 0.0
     record_s: float = 0.0
 
@@ -45,30 +49,38 @@ class Stall(Struct, frozen=True):
     bar_nats_max: float = 120.0
     berth: float = 1.5
     fade_s: float = 600.0
-    prior_steps: float = 50.0
+    step_nats_max: float = 2.6
+    lasting_nats_max: float = 0.8
+    prior_steps: float = 80.0
     memory_steps: float = 2000.0
     learn_below_nats: float = 4.0
 
     def begin(self) -> StallMemory:
         """Return a memory with the habits of agents at large."""
         paces = [share * self.prior_steps for share in _PACE_HONEST]
-        return StallMemory(paces, self.prior_steps, _GROWS_HONEST * self.prior_steps, self.prior_steps)
+        turns = [share * self.prior_steps for share in _TURNS_HONEST]
+        return StallMemory(paces, self.prior_steps, turns, self.prior_steps)
 
     def step(self, memory: StallMemory, scene: Scene) -> tuple[StallMemory, Score]:
         """Weigh the pace and the growth of this step of a run."""
         call, run = scene.call, scene.run
-        if not run.calls or not call.run or call.failed:
+        if call.failed:
             return memory, CALM
+        if not run.calls or not call.run:
+            memory.begun += 1.0
+            return memory, CALM
+        lasting = min(self.lasting_nats_max, log((memory.begun + memory.continued) / memory.continued))
         gap_s, i = call.now_s - run.last_s, 0
         for end_s in _ENDS_S:
             if gap_s <= end_s:
                 break
             i += 1
         scene.pace_nats = log(_PACE_RUNAWAY[i] * memory.paces_total / memory.paces[i])
-        grown = call.input_tokens > run.input_tokens
-        share = memory.grown / memory.steps
-        nats = log(_GROWS_RUNAWAY / share) if grown else log((1.0 - _GROWS_RUNAWAY) / (1.0 - share))
-        total = run.stall_nats * exp(-gap_s / self.fade_s) + nats + min(scene.pace_nats, 2.0)
+        scene.lasting_nats = lasting
+        turn = 0 if call.input_tokens > run.input_tokens else 1 if call.input_tokens > run.input_tokens * _STAYS else 2
+        nats = lasting + log(_TURNS_RUNAWAY[turn] * memory.turns_total / memory.turns[turn])
+        nats = min(nats + min(scene.pace_nats, 2.0), self.step_nats_max)
+        total = run.stall_nats * exp(-gap_s / self.fade_s) + nats
         if total <= 0.0:
             run.stall_nats, run.stall_steps = 0.0, 0
         else:
@@ -76,25 +88,28 @@ class Stall(Struct, frozen=True):
                 run.stall_since_s = call.now_s
             run.stall_nats, run.stall_steps = total, run.stall_steps + 1
         if total < self.learn_below_nats:
-            self._learn(memory, i, grown)
+            self._learn(memory, i, turn, max(0.1, 5.0 / (5.0 + run.calls)))
         bar = min(max(self.bar_nats, self.berth * memory.record), self.bar_nats_max)
         if total < 0.25 * bar:
             return memory, CALM
         span_s = max(1.0, call.now_s - run.stall_since_s)
         reason = (
             f"{run.stall_steps} steps of one run in {span_s:.0f} s without a pause, and its context stays at "
-            f"{call.input_tokens:,} tokens; {share:.0%} of its steps usually add to it"
+            f"{call.input_tokens:,} tokens; {memory.turns[0] / memory.turns_total:.0%} of its steps usually add to it"
         )
         return memory, Score(total / bar, reason, "run")
 
-    def _learn(self, memory: StallMemory, pace: int, grown: bool) -> None:
-        memory.paces[pace] += 1.0
-        memory.paces_total += 1.0
-        memory.grown += grown
-        memory.steps += 1.0
-        if memory.steps > self.memory_steps:
-            memory.grown *= 0.5
-            memory.steps *= 0.5
+    def _learn(self, memory: StallMemory, pace: int, turn: int, weight: float) -> None:
+        memory.paces[pace] += weight
+        memory.paces_total += weight
+        memory.turns[turn] += weight
+        memory.turns_total += weight
+        memory.continued += 1.0
+        if memory.begun + memory.continued > self.memory_steps:
+            memory.begun *= 0.5
+            memory.continued *= 0.5
         if memory.paces_total > self.memory_steps:
             memory.paces = [count * 0.5 for count in memory.paces]
             memory.paces_total *= 0.5
+            memory.turns = [count * 0.5 for count in memory.turns]
+            memory.turns_total *= 0.5
