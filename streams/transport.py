@@ -148,6 +148,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             notify(self._waiting_for_ack)
             return True
 
+    def drop(self, message: Any) -> None:
+        """Give a message up without an ack: a stop or a rebalance no longer waits for it, and it is delivered again."""
+        self._unacked_messages.discard(message)
+        notify(self._waiting_for_ack)
+
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from (tp for tp in super()._filter_tps_with_pending_acks(topics) if tp not in self._ledgers)
         yield from (tp for tp in self._ledgers if topics is None or tp in topics or tp.topic in topics)
