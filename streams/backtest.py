@@ -62,7 +62,8 @@ def replay_of(settings: Settings, shards: int = 1) -> Replay:
     rules = rules_of(settings, armed=True)
     engine = EngineSettings(rules=rules)
     engines = [Engine(engine, judge_of(settings), prices_of(settings)) for _ in range(shards)]
-    return Replay(engines, Teams(rules, judge_of(settings), shards, engine.lateness_s))
+    stages = [Teams(rules, judge_of(settings), shards, engine.lateness_s) for _ in range(shards)]
+    return Replay(engines, stages)
 
 
 def run(settings: Settings, source: str, sink: "Sink", shards: int = 1, *, remember: bool = False) -> Outcome:

@@ -12,6 +12,7 @@ def family(agent: str) -> str:
     return agent.partition("/")[0]
 
 
-def partition_of(agent: str, partitions: int) -> int:
-    """Return the partition that Kafka's default partitioner picks for the agent's family."""
-    return (int(murmur2(family(agent).encode())) & 0x7FFFFFFF) % partitions
+def partition_of(name: str, partitions: int, *, whole: bool = False) -> int:
+    """Return the partition that Kafka's default partitioner picks for an agent's family, or for a `whole` name."""
+    key = name if whole else family(name)
+    return (int(murmur2(key.encode())) & 0x7FFFFFFF) % partitions

@@ -3,7 +3,7 @@
 import gzip
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -96,9 +96,12 @@ def batches(lines: Iterable[bytes], records: int = BATCH_RECORDS, topic: str = "
 
 
 class Replay:
-    """The engines of all shards and the team stage behind them, driven by one stream of batches."""
+    """The engines of all shards and the team stages behind them, driven by one stream of batches.
 
-    def __init__(self, engines: list[Engine], teams: Teams | None = None) -> None:
+    Teams are spread over their stages as Kafka spreads them over the partitions of the teams topic.
+    """
+
+    def __init__(self, engines: list[Engine], teams: Sequence[Teams] = ()) -> None:
         self.engines = engines
         self.teams = teams
         self.counts = Counts()
@@ -110,8 +113,11 @@ class Replay:
             effects = self.engines[shard].feed(part)
             self.counts.add(effects.counts)
             decisions += effects.decisions
-            if self.teams is not None:
-                decisions += self.teams.feed(str(shard), effects)
+            for number, stage in enumerate(self.teams):
+                mine = {
+                    t: u for t, u in effects.teams.items() if partition_of(t, len(self.teams), whole=True) == number
+                }
+                decisions += stage.feed(str(shard), mine, effects.watermark_s)
         return sorted(decisions, key=lambda d: d.at_s)
 
     def _split(self, batch: RecordBatch) -> Iterator[tuple[int, RecordBatch]]:

@@ -1,6 +1,6 @@
 """The team stage: cumulative counters of all shards, merged by maximum, closed minute by minute."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field, msgpack
 
@@ -8,7 +8,7 @@ from alerts.decision import Decision, Evidence
 from alerts.policy import Blast, Breach, RuleBook, Standing, decide
 from detectors.contract import TeamMinute
 from detectors.judge import Judge, TeamMemory, Verdict
-from streams.effects import Effects, WindowUsage
+from streams.effects import WindowUsage
 from streams.windows import HOUR_S, MINUTE_S, Usage
 
 HOURS_KEPT = 26
@@ -49,9 +49,7 @@ class TeamRow(Struct, array_like=True):
             self.closed_s = start_s + MINUTE_S
             hour = self.hours.setdefault(start_s // HOUR_S * HOUR_S, Usage())
             for usage in members.values():
-                hour.calls += usage.calls
-                hour.tokens += usage.tokens
-                hour.micro_usd += usage.micro_usd
+                hour.plus(usage)
         for table in (self.hours, self.late):
             for start_s in [s for s in table if s < watermark_s - HOURS_KEPT * HOUR_S]:
                 del table[start_s]
@@ -75,10 +73,10 @@ class Teams:
         self._lateness_s = lateness_s
         self._touched: set[str] = set()
 
-    def feed(self, shard: str, effects: Effects) -> list[Decision]:
-        """Take the counters of one shard's batch in; used where no topic lies between."""
-        records = [TeamRecord(team, shard, effects.watermark_s, usage) for team, usage in effects.teams.items()]
-        return self.merge([*records, TeamRecord("", shard, effects.watermark_s)])
+    def feed(self, shard: str, teams: Mapping[str, list[WindowUsage]], watermark_s: float) -> list[Decision]:
+        """Take the counters of one shard's batch in, by team; used where no topic lies between."""
+        records = [TeamRecord(team, shard, watermark_s, usage) for team, usage in teams.items()]
+        return self.merge([*records, TeamRecord("", shard, watermark_s)])
 
     def merge(self, records: Sequence[TeamRecord]) -> list[Decision]:
         """Merge records, close what is complete, and return the decisions that follow."""
@@ -106,16 +104,23 @@ class Teams:
         ready = [
             (start_s, team, members) for team, row in self.rows.items() for start_s, members in row.close(watermark_s)
         ]
+        totals: dict[int, Usage] = {}
+        for start_s, _, members in ready:
+            for usage in members.values():
+                totals.setdefault(start_s, Usage()).plus(usage)
         decisions = []
         for start_s, team, members in sorted(ready, key=lambda r: (r[0], r[1])):
-            decisions += self._judge_minute(team, start_s, members)
+            decisions += self._judge_minute(team, start_s, members, totals[start_s])
         return decisions
 
-    def _judge_minute(self, team: str, start_s: int, members: dict[str, Usage]) -> list[Decision]:
+    def _judge_minute(self, team: str, start_s: int, members: dict[str, Usage], total: Usage) -> list[Decision]:
         row = self._row(team)
         now_s = start_s + MINUTE_S + self._lateness_s
         counters = {a: (u.calls, u.tokens, u.micro_usd) for a, u in members.items()}
-        row.memory, verdicts = self._judge.team_step(row.memory, TeamMinute(team, float(start_s), now_s, counters))
+        own = [sum(column) for column in zip(*counters.values(), strict=True)]
+        others = (total.calls - own[0], total.tokens - own[1], total.micro_usd - own[2])
+        minute = TeamMinute(team, float(start_s), now_s, counters, others)
+        row.memory, verdicts = self._judge.team_step(row.memory, minute)
         rules = self._rules.of(f"team:{team}", team)
         found = [decide(rules, row.standing, _breach(v, team), now_s, blast=Blast([]), agents=1) for v in verdicts]
         return [d for d in found if d is not None]

@@ -20,6 +20,12 @@ class Usage(Struct, array_like=True, gc=False):
         self.tokens += tokens
         self.micro_usd += micro_usd
 
+    def plus(self, other: "Usage") -> None:
+        """Add other usage."""
+        self.calls += other.calls
+        self.tokens += other.tokens
+        self.micro_usd += other.micro_usd
+
     def merge(self, other: "Usage") -> None:
         """Take the larger of each counter: repeats and disorder of cumulative counters change nothing."""
         self.calls = max(self.calls, other.calls)
@@ -62,9 +68,7 @@ class Ledger(Struct, array_like=True, gc=False):
         for start_s, usage in closed:
             del minutes[start_s]
             hour = self.hours.setdefault(start_s // HOUR_S * HOUR_S, Usage())
-            hour.calls += usage.calls
-            hour.tokens += usage.tokens
-            hour.micro_usd += usage.micro_usd
+            hour.plus(usage)
         if closed:
             self._forget(watermark_s - HOURS_KEPT * HOUR_S)
         return closed
@@ -76,9 +80,7 @@ class Ledger(Struct, array_like=True, gc=False):
         parts += [u for s, u in self.minutes.items() if s // HOUR_S * HOUR_S == start_s]
         for part in parts:
             if part is not None:
-                total.calls += part.calls
-                total.tokens += part.tokens
-                total.micro_usd += part.micro_usd
+                total.plus(part)
         return total
 
     def _forget(self, before_s: float) -> None:
