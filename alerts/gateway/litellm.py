@@ -1,0 +1,133 @@
+"""LiteLLM proxy callback: `litellm_settings: {callbacks: ["my_brakes.brakes"]}` with `brakes = Brakes(settings, ...)`.
+
+Hooks are called with keyword arguments: their parameters' names are LiteLLM's.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from litellm.integrations.custom_logger import CustomLogger
+from litellm.proxy._types import ProxyException
+
+from .feed import Feed, FeedSettings
+from .gate import Gate
+from .guard import Guard
+from .identity import Answer, Identity, cheaper, denial_headers, denial_message
+from .keys import Trust
+
+READY_S = 30.0
+
+
+def identify(user_api_key_dict: Any, data: Mapping[str, Any]) -> Identity:
+    """Read who is calling: the key's alias and team are authenticated, what the metadata says is only claimed."""
+    metadata = data.get("metadata") or data.get("litellm_metadata") or {}
+    headers = {name.lower(): value for name, value in (metadata.get("headers") or {}).items()}
+
+    def key(name: str) -> str:
+        return str(getattr(user_api_key_dict, name, None) or "")
+
+    return Identity(
+        agent=key("agent_id") or key("key_alias"),
+        team=key("team_alias") or key("team_id"),
+        claimed_agent=str(metadata.get("agent_id") or ""),
+        run=str(headers.get("x-run-id") or metadata.get("session_id") or ""),
+        parents=tuple(part.strip() for part in headers.get("x-parent-run-ids", "").split(",") if part.strip())[:32],
+        workflow=str(headers.get("x-workflow-id") or ""),
+        model=str(data.get("model") or ""),
+    )
+
+
+class Brakes(CustomLogger):  # type: ignore[misc]
+    """Refuses before any upstream call, uses the cheaper model, and cuts a stream that is under way.
+
+    The feed starts with the first call, in the proxy's own loop: each worker process has its own view.
+    """
+
+    def __init__(
+        self,
+        settings: FeedSettings,
+        guard: Guard,
+        *,
+        release_url: str = "",
+        identify: Callable[[Any, Mapping[str, Any]], Identity] = identify,
+    ) -> None:
+        super().__init__()
+        self._feed = Feed(guard, settings)
+        self._gate = Gate(guard, self._feed, release_url=release_url)
+        self._identify = identify
+        self._started: asyncio.Task[bool] | None = None
+
+    async def start(self) -> None:
+        """Begin to read the commands, and wait until they are known; may be called again."""
+        if self._started is None:
+            self._started = asyncio.create_task(self._start())
+        await asyncio.shield(self._started)
+
+    async def _start(self) -> bool:
+        await self._feed.start()
+        # On a snapshot alone the guard can answer; without one it refuses until it knows.
+        return self._gate.guard.can_vouch or await self._feed.wait_ready(READY_S)
+
+    async def async_pre_call_hook(
+        self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: str
+    ) -> dict[str, Any]:
+        """Refuse, or change the model; called by the proxy before each call."""
+        await self.start()
+        who = self._identify(user_api_key_dict, data)
+        answer = self._gate.check(who)
+        if not answer.allowed:
+            raise refusal(answer)
+        instead = cheaper(answer.models, who.model) if answer.models else ""
+        return {**data, "model": instead} if instead else data
+
+    async def async_post_call_streaming_iterator_hook(
+        self, user_api_key_dict: Any, response: Any, request_data: dict[str, Any]
+    ) -> AsyncIterator[Any]:
+        """Pass chunks on until the caller is stopped; called by the proxy for each stream."""
+        who = self._identify(user_api_key_dict, request_data)
+        async for chunk in response:
+            answer = self._gate.cut(who)
+            if answer is not None:
+                await response.aclose()
+                raise refusal(answer)
+            yield chunk
+
+
+def refusal(answer: Answer) -> ProxyException:
+    """Return what the proxy turns into a 403 that no SDK retries; its body keeps type and code."""
+    kind = str(answer.denial)
+    return ProxyException(
+        message=denial_message(answer),
+        type=kind,
+        param=None,
+        code=403,
+        openai_code=kind,
+        headers=denial_headers(answer),
+    )
+
+
+def brakes(
+    env: str,
+    trust_file: str,
+    gateway_id: str,
+    client: Mapping[str, Any],
+    *,
+    snapshot: str = "",
+    prefix: str = "brakeline",
+) -> Brakes:
+    """Return a callback with default settings; `client` are the arguments of any aiokafka client."""
+    settings = FeedSettings(
+        # Each worker process has its own view, and reports it.
+        gateway_id=f"{gateway_id}:{os.getpid()}",
+        env=env,
+        client=client,
+        kills_topic=f"{prefix}.kills",
+        acks_topic=f"{prefix}.acks",
+        snapshot=Path(snapshot) if snapshot else None,
+        adapter="litellm",
+    )
+    return Brakes(settings, Guard(env, Trust.parse(Path(trust_file).read_bytes()), time.time()))

@@ -1,0 +1,240 @@
+"""The real LiteLLM proxy with our callback, two worker processes, and a fake upstream."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp.test_utils import TestServer, unused_port
+from signing import ENV, KEYS, TRUST
+
+from alerts.commands import Orders
+from alerts.decision import Action, Decision
+from alerts.gateway.keys import TrustRecord
+from streams.commander import Commander, Wiring
+from streams.outlet import Outlet
+from streams.topics import TopicSpec, ensure_topics
+
+PYTHON = os.environ.get("BRAKELINE_LITELLM_PYTHON", "")
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.litellm,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not PYTHON, reason="BRAKELINE_LITELLM_PYTHON names no Python with litellm[proxy]"),
+]
+WORKERS = 2
+CALLBACK = """
+import os
+from alerts.gateway.litellm import brakes as make
+
+brakes = make(
+    os.environ["B_ENV"], os.environ["B_TRUST"], "llm", {"bootstrap_servers": os.environ["B_KAFKA"]},
+    prefix=os.environ["B_PREFIX"],
+)
+"""
+AUTH = """
+from litellm.proxy._types import UserAPIKeyAuth
+
+async def auth(request, api_key):
+    return UserAPIKeyAuth(api_key=api_key, key_alias=api_key.removeprefix("sk-"), team_id="t")
+"""
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+ROUTES: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": CHAT,
+    "/v1/completions": {"model": "m", "prompt": "x"},
+    "/v1/embeddings": {"model": "e", "input": "x"},
+    "/v1/responses": {"model": "m", "input": "x"},
+    "/v1/messages": {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]},
+    "/openai/v1/chat/completions": CHAT,
+}
+RESPONSE = {
+    "id": "r", "object": "response", "created_at": 1, "model": "m", "status": "completed", "parallel_tool_calls": False,
+    "tool_choice": "auto", "tools": [], "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2},
+    "output": [{
+        "type": "message", "id": "o", "role": "assistant", "status": "completed",
+        "content": [{"type": "output_text", "text": "y", "annotations": []}],
+    }],
+}  # fmt: skip
+
+
+class Upstream:
+    """Speaks enough of OpenAI to be called; a stream gives a chunk each time it is told to."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.next = asyncio.Semaphore(0)
+        self.app = web.Application()
+        self.app.router.add_route("*", "/{rest:.*}", self._answer)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.calls += 1
+        body = await request.json()
+        if body.get("stream"):
+            return await self._stream(request)
+        if request.path.endswith("/responses"):
+            return web.json_response(RESPONSE)
+        message = {"role": "assistant", "content": "y"}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        choice = {"index": 0, "message": message, "text": "y", "finish_reason": "stop"}
+        data = [{"object": "embedding", "index": 0, "embedding": [0.0]}]
+        return web.json_response(
+            {"id": "1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice],
+             "usage": usage, "data": data}
+        )  # fmt: skip
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        for number in range(1000):
+            await self.next.acquire()
+            choice = {"index": 0, "delta": {"content": f"chunk {number} "}, "finish_reason": None}
+            chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+            await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        return response
+
+
+async def until(what: Callable[[], Any], seconds: float = 60.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not (found := what()) or (asyncio.iscoroutine(found) and not await found):
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def proxy(folder: Path, wiring: Wiring, bootstrap: str, upstream: str) -> AsyncIterator[str]:
+    (folder / "my_brakes.py").write_text(CALLBACK)
+    (folder / "my_auth.py").write_text(AUTH)
+    trust = TrustRecord([key.public() for key in KEYS.values()])
+    (folder / "trust.json").write_bytes(msgspec.json.encode(trust))
+    models = [
+        {
+            "model_name": name,
+            "litellm_params": {"model": f"openai/{name}", "api_base": f"{upstream}/v1", "api_key": "x"},
+        }
+        for name in ("m", "e")
+    ]
+    (folder / "config.yaml").write_text(
+        json.dumps(
+            {
+                "model_list": models,
+                "general_settings": {"custom_auth": "my_auth.auth"},
+                "litellm_settings": {"callbacks": ["my_brakes.brakes"], "num_retries": 0},
+            }
+        )
+    )
+    port = unused_port()
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": f"{ROOT}:{folder}", "B_ENV": ENV,
+        "B_TRUST": str(folder / "trust.json"), "B_KAFKA": bootstrap, "B_PREFIX": wiring.kills.removesuffix(".kills"),
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": "sk-master", "OPENAI_API_KEY": "x",
+        "OPENAI_API_BASE": upstream,
+    }  # fmt: skip
+    with (folder / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            str(Path(PYTHON).parent / "litellm"), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port),
+            "--num_workers", str(WORKERS),
+            cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            async with asyncio.timeout(15):
+                await process.wait()
+        except TimeoutError:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+async def until_up(client: ClientSession, url: str) -> None:
+    async with asyncio.timeout(150):
+        while True:
+            try:
+                async with client.get(f"{url}/health/liveliness") as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                pass
+            await asyncio.sleep(0.3)
+
+
+def decision(action: Action, scope: str, **fields: Any) -> Decision:
+    return Decision(
+        at_s=time.time(), scope=scope, action=action, reason="a loop", incident_id=uuid.uuid4().hex, **fields
+    )
+
+
+async def test_the_proxy_obeys_on_every_route_in_every_worker(kafka: str, tmp_path: Path) -> None:
+    upstream, prefix = Upstream(), f"test-{uuid.uuid4().hex[:8]}"
+    wiring = Wiring({"bootstrap_servers": kafka}, f"{prefix}.kills", f"{prefix}.acks")
+    await ensure_topics(wiring.client, [TopicSpec(wiring.kills, compacted=True), TopicSpec(wiring.acks)])
+    async with (
+        TestServer(upstream.app) as server,
+        Outlet(wiring.client) as outlet,
+        ClientSession(timeout=ClientTimeout(30)) as client,
+    ):
+        commander = Commander(wiring, TRUST, Orders(ENV, "w", KEYS), outlet, time.time, lambda *_: None)
+        await commander.start()
+        try:
+            async with proxy(tmp_path, wiring, kafka, f"http://127.0.0.1:{server.port}") as url:
+                await until_up(client, url)
+                await obeys(client, url, upstream, commander)
+        finally:
+            await commander.stop()
+
+
+async def obeys(client: ClientSession, url: str, upstream: Upstream, commander: Commander) -> None:
+    async def call(route: str, key: str = "a") -> tuple[int, Any, Any]:
+        headers = {"authorization": f"Bearer sk-{key}", "connection": "close"}
+        async with client.post(url + route, json=ROUTES[route], headers=headers) as answer:
+            return answer.status, answer.headers, await answer.json()
+
+    async def both_workers_report() -> bool:
+        await call("/v1/chat/completions")
+        return len(commander.coverage.live(time.time())) == WORKERS
+
+    await until(both_workers_report, 90)
+    for route in ROUTES:
+        before = upstream.calls
+        status, _, body = await call(route)
+        assert status == 200, (route, body)
+        assert upstream.calls > before, route
+
+    stream = await client.post(
+        f"{url}/v1/chat/completions", json={**CHAT, "stream": True}, headers={"authorization": "Bearer sk-a"}
+    )
+    upstream.next.release()
+    assert b"chunk 0" in await stream.content.readline()
+
+    outcome = await commander.handle(decision(Action.KILL, "agent:a"))
+    name = f"agent:a@{outcome.epoch}.{outcome.seq}"
+    await until(lambda: commander.coverage.counts(name, time.time()) == (WORKERS, WORKERS))
+    upstream.next.release()
+    rest = await stream.content.read()
+    assert b"chunk 1" not in rest
+    assert b"agent_killed" in rest
+
+    before = upstream.calls
+    for route in ROUTES:
+        for _ in range(8):
+            status, headers, body = await call(route)
+            assert status == 403, (route, body)
+            assert headers["x-should-retry"] == "false"
+            assert "agent_killed" in json.dumps(body)
+    assert upstream.calls == before
+    assert (await call("/v1/chat/completions", "b"))[0] == 200
+
+    await commander.handle(decision(Action.RELEASE, "agent:a", actor="user:x", releases_seq=outcome.seq))
+    name = f"agent:a@{outcome.epoch}.{outcome.seq + 1}"
+    await until(lambda: commander.coverage.counts(name, time.time()) == (WORKERS, WORKERS))
+    assert (await call("/v1/chat/completions"))[0] == 200
