@@ -10,7 +10,6 @@ from random import Random
 from typing import Any
 
 import aiohttp
-import httpx
 
 from alerts.commands import Orders
 from alerts.decision import Action, Decision
@@ -19,7 +18,6 @@ from alerts.gateway.asgi import by_headers
 from alerts.gateway.feed import Feed, FeedSettings
 from alerts.gateway.gate import Gate
 from alerts.gateway.guard import Guard
-from alerts.gateway.httpx import AsyncBrakes
 from alerts.gateway.identity import Identity
 from alerts.gateway.keys import Role, SigningKey, Trust
 from streams.bench.broker import kafka
@@ -36,7 +34,10 @@ READY_S = 30.0
 
 
 def obey(address: str | None = None, kills: int = 200) -> dict[str, Any]:
-    """Kill `kills` agents one after another; return for each adapter `n`, `p50_ms`, `p99_ms` and `max_ms`."""
+    """Kill `kills` agents one after another; return `n`, `p50_ms`, `p99_ms` and `max_ms` for each adapter.
+
+    The transports of an SDK and the LiteLLM callback ask as `guard` does.
+    """
     with kafka(address) as bootstrap, tempfile.TemporaryDirectory(prefix="brakeline-bench-") as folder:
         return asyncio.run(_measure(place(bootstrap, Path(folder)), kills))
 
@@ -66,14 +67,7 @@ async def _adapters(where: Place, wiring: Wiring, trust: Trust, stack: AsyncExit
         async with session.get(f"{url}/check", headers={"x-brakeline-agent": agent}) as response:
             return response.status == 403
 
-    inner = httpx.MockTransport(lambda _: httpx.Response(200))
-    transport = AsyncBrakes(gate, lambda request: Identity(agent=request.headers["x-agent"]), inner)
-    client = await stack.enter_async_context(httpx.AsyncClient(transport=transport))
-
-    async def sdk(agent: str) -> bool:
-        return (await client.get("http://upstream/", headers={"x-agent": agent})).status_code == 403
-
-    return {"guard": _bare(gate), "asgi": _asgi(gate), "httpx": sdk, "sidecar": sidecar}
+    return {"guard": _bare(gate), "asgi": _asgi(gate), "sidecar": sidecar}
 
 
 def _bare(gate: Gate) -> Refused:
