@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
     pytest.mark.kafka,
     pytest.mark.litellm,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(700),
     pytest.mark.skipif(not PYTHON, reason="BRAKELINE_LITELLM_PYTHON names no Python with litellm[proxy]"),
 ]
 WORKERS = 2
@@ -157,7 +157,7 @@ async def proxy(folder: Path, wiring: Wiring, bootstrap: str, upstream: str) -> 
 
 
 async def until_up(client: ClientSession, url: str) -> None:
-    async with asyncio.timeout(150):
+    async with asyncio.timeout(400):
         while True:
             try:
                 async with client.get(f"{url}/health/liveliness") as answer:
