@@ -30,13 +30,13 @@ IMPURE_CALLS = {"now", "utcnow", "today", "open", "print", "input", "breakpoint"
 # A vendor, and the only files that may import it; an empty list means none of the packages.
 OWNERS = {
     "slack_sdk": ["alerts/slack.py"],
-    "faust": ["streams/transport.py", "streams/worker.py", "streams/state.py"],
+    "faust": ["streams/transport.py", "streams/worker.py", "streams/state.py", "streams/bench/faust_agent.py"],
     "mode": ["streams/transport.py", "streams/worker.py", "streams/state.py"],
     "confluent_kafka": ["streams/broker.py"],
     "genai_prices": ["streams/prices.py"],
     "river": ["detectors/*.py"],
     "litellm": ["alerts/gateway/litellm.py"],
-    "httpx": ["alerts/gateway/httpx.py"],
+    "httpx": ["alerts/gateway/httpx.py", "streams/bench/obey.py"],
     "pandas": [],
     "pyarrow": ["streams/replay.py"],
     "scipy": [],

@@ -1,12 +1,11 @@
 """Measurements on this machine; each prints figures, or JSON for a pipeline."""
 
-import json
 from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from streams.cli.common import JsonOption
+from streams.cli.common import Code, JsonOption, say
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -16,21 +15,17 @@ Broker = Annotated[
 ]
 
 
-def _measure(name: str, *address: str | None, as_json: bool) -> None:
-    """Print what `streams.bench.<name>.<name>(*address)` returns: figures by name, perhaps in groups."""
-    figures = getattr(import_module(f"streams.bench.{name}"), name)(*address)
-    if as_json:
-        typer.echo(json.dumps(figures))
-        return
-    width = max(map(len, figures), default=0) + 2
-    for key, value in figures.items():
-        typer.echo(f"{key:<{width}}{_plain(value)}")
+def _measure(name: str, *options: str | None, as_json: bool) -> None:
+    """Call the function of that name in `streams.bench` and print the figures that it returns."""
+    from streams.bench.figures import show
+    from streams.demo.stage import StageError
 
-
-def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(each)}" for key, each in value.items())
-    return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    try:
+        figures = getattr(import_module(f"streams.bench.{name}"), name)(*options)
+    except StageError as error:
+        say(str(error))
+        raise typer.Exit(Code.FAILED) from None
+    show(figures, as_json=as_json)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Measurements that anybody can repeat: `brakeline bench NAME`. Each returns a plain dict of figures."""

@@ -1,0 +1,83 @@
+"""The parts of an installation as processes of their own, with topics of their own on the given Kafka."""
+
+import json
+import secrets
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from alerts.gateway.keys import write_keys
+from streams.demo.stage import free_ports, process, wait_ready
+from streams.settings import Settings, load
+
+ENV = "bench"
+
+
+class Place(Struct, frozen=True):
+    """One installation: where its Kafka is, the prefix of its topics, and the folder of its files."""
+
+    bootstrap: str
+    prefix: str
+    folder: Path
+
+    @property
+    def client(self) -> dict[str, Any]:
+        """The arguments of any aiokafka client."""
+        return {"bootstrap_servers": self.bootstrap}
+
+    def topic(self, what: str) -> str:
+        """Return the name of one of its topics."""
+        return f"{self.prefix}.{what}"
+
+    def settings(self, **changes: Any) -> Settings:
+        """Write the settings file, with other values for some sections, and return what it says."""
+        content = {
+            "kafka": {"bootstrap": self.bootstrap},
+            "topics": {"prefix": self.prefix, "partitions": 4, "replication": 1},
+            "mode": "armed",
+            "keys": {"dir": str(self.folder / "keys"), "env": ENV},
+            "logs": {"format": "text", "level": "warning"},
+            "policy": {"blast_radius": {"max_agents": 1_000_000}},
+            **changes,
+        }
+        content["service"] = {
+            "app_id": self.prefix,
+            "data_dir": str(self.folder / "data"),
+            "web_port": free_ports(1)[0],
+        }
+        path = self.folder / "brakeline.yaml"
+        path.write_text(json.dumps(content))  # JSON is YAML.
+        return load(path)
+
+
+def place(bootstrap: str, folder: Path) -> Place:
+    """Return a new installation with keys, and names that nobody else uses."""
+    write_keys(folder / "keys")
+    return Place(bootstrap, f"bench-{secrets.token_hex(4)}", folder)
+
+
+@asynccontextmanager
+async def service(where: Place, settings: Settings, core: int | None = None) -> AsyncIterator[tuple[str, int]]:
+    """Run a worker, pinned to a core if asked; yields its URL and its process id."""
+    command = [sys.executable, "-m", "streams.bench.service", str(where.folder / "brakeline.yaml")]
+    url = f"http://127.0.0.1:{settings.service.web_port}"
+    async with process("service", command + ([] if core is None else [str(core)]), where.folder) as pid:
+        await wait_ready("service", f"{url}/readyz", where.folder)
+        yield url, pid
+
+
+@asynccontextmanager
+async def gateway(where: Place) -> AsyncIterator[str]:
+    """Run a sidecar; yields its URL."""
+    port = free_ports(1)[0]
+    command = [sys.executable, "-m", "alerts.gateway", "sidecar", "--bootstrap", where.bootstrap]
+    command += ["--prefix", where.prefix, "--trust", str(where.folder / "keys" / "trust.json"), "--env", ENV]
+    command += ["--gateway-id", "bench-gateway", "--listen", f"127.0.0.1:{port}"]
+    url = f"http://127.0.0.1:{port}"
+    async with process("gateway", command, where.folder):
+        await wait_ready("gateway", f"{url}/readyz", where.folder)
+        yield url

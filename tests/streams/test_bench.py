@@ -1,0 +1,58 @@
+"""Measurements: the shape of their figures, not the times."""
+
+from collections import Counter
+from itertools import islice
+
+import msgspec
+import pytest
+
+from streams.bench.figures import percentile, show, spread
+from streams.bench.load import calm, lines
+from streams.bench.memory import memory
+from streams.bench.stopwatch import Stopwatch
+from streams.events import TokenEvent, Validator, decode
+
+
+def test_percentiles_are_samples() -> None:
+    samples = [float(number) for number in range(1, 201)]
+
+    assert (percentile(samples, 0.5), percentile(samples, 0.99), percentile(samples, 1.0)) == (100.0, 198.0, 200.0)
+
+
+def test_spread_is_in_milliseconds() -> None:
+    assert spread([0.01, 0.02, 0.03]) == {"n": 3, "p50_ms": 20.0, "p99_ms": 30.0, "max_ms": 30.0}
+
+
+def test_the_load_is_valid_and_the_same_each_time() -> None:
+    first = list(lines(500, 20, 1_767_603_600.0, 100.0))
+    events = [event for line in first for event in decode(line)]
+
+    assert first == list(lines(500, 20, 1_767_603_600.0, 100.0))
+    assert all(isinstance(e, TokenEvent) and Validator().check(e, e.ts) is None for e in events)
+
+
+def test_the_load_is_spread_over_all_agents() -> None:
+    agents = Counter(agent for agent, _ in islice(calm(10), 1000))
+
+    assert len(agents) == 10
+    assert max(agents.values()) < 3 * min(agents.values())
+
+
+def test_memory_says_what_an_agent_takes() -> None:
+    figures = memory(agents=1000, measured=2000)
+
+    assert figures.keys() >= {"agents", "rss_mb", "bytes_per_agent", "row_bytes"}
+    assert 100 < figures["row_bytes"] < 4096
+
+
+def test_a_stopwatch_counts_from_the_first_events_on() -> None:
+    watch = Stopwatch(10)
+
+    assert [watch.count(5) for _ in range(3)] == [False, False, True]
+    assert watch.figures()["events"] == 10
+
+
+def test_figures_are_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    show({"n": 1}, as_json=True)
+
+    assert msgspec.json.decode(capsys.readouterr().out) == {"n": 1}
