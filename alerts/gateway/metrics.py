@@ -16,19 +16,29 @@ class Checks:
 
     def __init__(self, adapter: str) -> None:
         self.registry = CollectorRegistry()
-        name = "brakeline_gateway_"
         common: dict[str, Any] = {"registry": self.registry}
         self._checks = Counter(
-            name + "checks_total", "Calls asked about, by what was answered.", ["adapter", "answer"], **common
+            "brakeline_gateway_checks_total",
+            "Calls asked about, by what was answered.",
+            ["adapter", "answer"],
+            **common,
         )
         self._seconds = Histogram(
-            name + "check_seconds", "Time to answer one call.", ["adapter"], buckets=CHECK_BUCKETS_S, **common
+            "brakeline_gateway_check_seconds",
+            "Time to answer one call.",
+            ["adapter"],
+            buckets=CHECK_BUCKETS_S,
+            **common,
         )
-        self._health = Gauge(name + "state", "1 for the state that the gateway is in.", ["state"], **common)
-        self._age = Gauge(name + "heartbeat_age_seconds", "Since the commander was last heard; -1 before.", **common)
-        self._active = Gauge(name + "commands_in_force", "Scopes with a command in force.", **common)
-        self._held = Gauge(name + "book_bytes", "Size of all commands that are kept.", **common)
-        self._alarms = Gauge(name + "refused_records", "Records of the kill topic that were not believed.", **common)
+        self._health = Gauge("brakeline_gateway_state", "1 for the state that the gateway is in.", ["state"], **common)
+        self._age = Gauge(
+            "brakeline_gateway_heartbeat_age_seconds", "Since the commander was last heard; -1 before.", **common
+        )
+        self._active = Gauge("brakeline_gateway_commands_in_force", "Scopes with a command in force.", **common)
+        self._held = Gauge("brakeline_gateway_book_bytes", "Size of all commands that are kept.", **common)
+        self._alarms = Gauge(
+            "brakeline_gateway_refused_records", "Records of the kill topic that were not believed.", **common
+        )
         self._adapter = adapter
 
     def note(self, answer: Answer, seconds: float) -> None:
