@@ -65,6 +65,8 @@ class RunTrack(Struct, array_like=True, gc=False):
     climb_from_tokens: int = 0
     climb_steps: int = 0
     stall_nats: float = 0.0
+    erratic_nats: float = 0.0
+    """Evidence that the context goes up and down; see `stall`."""
     stall_steps: int = 0
     stall_since_s: float = 0.0
 
@@ -106,21 +108,21 @@ class Scene(Struct, gc=False):
     """How much faster than usual this step of a run came; worked out by `stall`."""
     lasting_nats: float = 0.0
     """How unusual it is for this agent that a run goes on; worked out by `stall`."""
-    odd_nats: float = 0.0
-    """How unlike one another the latest calls are, against this agent's usual; worked out by `loop`."""
+    erratic_nats: float = 0.0
+    """Evidence that the context of the run's parent goes up and down."""
 
 
 class TeamMinute(Struct, frozen=True, array_like=True):
     """One closed minute of a team: (calls, tokens, micro-dollars) of each member that called.
 
-    `others` is the sum over the other teams in the same minute, by which a common rise is recognised.
+    `others` is the sum of `detectors.team.rise_of` over the other teams, by which a common rise is recognised.
     """
 
     team: str
     start_s: float
     now_s: float
     members: dict[str, tuple[int, int, int]]
-    others: tuple[int, int, int] = (0, 0, 0)
+    others: tuple[float, float] = (0.0, 0.0)
 
 
 Memory = TypeVar("Memory", bound=Struct)

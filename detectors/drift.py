@@ -57,6 +57,7 @@ class DriftMemory(Struct, array_like=True, gc=False):
     above: float = 0.0
     since_hour: int = 0
     usual: float = 0.0
+    active: float = 0.0
     seen: float = 0.0
 
 
@@ -74,13 +75,14 @@ class Drift(Struct, frozen=True):
     watches: ClassVar[Watches] = "agent"
     memory_type: ClassVar[type[Struct]] = DriftMemory
 
-    bar: float = 26.0
+    bar: float = 14.0
     slack: float = 0.6
     sigmas_max: float = 2.0
     learn_sigmas: float = 1.0
     sd_min: float = 0.25
     hours_min: int = 48
-    most: float = 0.8
+    active_min: float = 0.8
+    most: float = 0.9
 
     def begin(self) -> DriftMemory:
         """Return a memory without hours."""
@@ -109,11 +111,13 @@ class Drift(Struct, frozen=True):
             log_calls = log(calls + 2.0)
             apart = memory.season.residual(past, log_calls) - common_log
             sigmas = apart / max(self.sd_min, memory.season.sd)
-            if memory.season.hours >= self.hours_min:
+            steady = memory.active >= self.active_min
+            if memory.season.hours >= self.hours_min and steady:
                 if memory.above <= 0.0:
                     memory.since_hour = past
                 memory.above = max(0.0, memory.above + max(-3.0, min(self.sigmas_max, sigmas)) - self.slack)
                 memory.above = min(memory.above, 1.5 * self.bar)
             memory.seen, memory.usual = calls, (calls + 2.0) * 2.718281828 ** (-apart) - 2.0
-            memory.season.learn(past, log_calls, self.learn_sigmas if memory.above < 0.3 * self.bar else 0.2)
+            memory.season.learn(past, log_calls, self.learn_sigmas if memory.above < 0.4 * self.bar else 0.2)
+            memory.active += max(0.01, 1.0 / memory.season.hours) * ((calls > 0) - memory.active)
             calls = 0

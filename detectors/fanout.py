@@ -21,8 +21,9 @@ class Fanout(Struct, frozen=True):
     """Catches runs that start runs: more of them, or deeper, than this agent's ever did.
 
     The first child is surprising for an agent that never had any; a few more are not, since helpers come in
-    groups; a child of a child is, unless it is usual of this agent. Calls unlike one another and a fast pace, seen
-    by other detectors, add up with it. Fooled by a fan-out that hides its parents.
+    groups; a child of a child is, unless it is usual of this agent. A parent
+    whose context goes up and down, as when it hands out unrelated work, and child calls in quick succession add to
+    it. Fooled by a fan-out that hides its parents.
 
     `bar_nats`: evidence that justifies a kill. `parent_share`: share of runs with children assumed of a new agent,
     worth `prior_roots` runs. `children_free`: children of one tree that are usual for anyone.
@@ -32,14 +33,14 @@ class Fanout(Struct, frozen=True):
     watches: ClassVar[Watches] = "tree"
     memory_type: ClassVar[type[Struct]] = FanoutMemory
 
-    bar_nats: float = 9.0
+    bar_nats: float = 8.5
     parent_share: float = 0.05
     prior_roots: float = 20.0
     children_free: int = 12
     child_nats: float = 0.6
     pace_s: float = 15.0
-    deeper_nats: float = 3.0
-    odd_max_nats: float = 4.0
+    deeper_nats: float = 4.5
+    erratic_max_nats: float = 4.0
     fade_s: float = 600.0
     learn_after_s: float = 1800.0
 
@@ -78,8 +79,9 @@ class Fanout(Struct, frozen=True):
             tree.first_child_s = scene.call.now_s
             share = (self.parent_share * self.prior_roots + memory.parents) / (self.prior_roots + memory.roots)
             nats = min(6.0, log(1.0 / min(1.0, share)))
+            nats += min(self.erratic_max_nats, scene.erratic_nats)
             tree.surprise = max(0.0, nats - 3.0)
-            tree.nats += nats + min(self.odd_max_nats, scene.odd_nats)
+            tree.nats += nats
             memory.parents += 1.0
         elif tree.children > max(self.children_free, memory.children_record):
             tree.nats += self.child_nats

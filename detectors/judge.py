@@ -23,8 +23,8 @@ from detectors.tempo import Tempo
 __all__ = ["Judge", "JudgeParameters", "JudgeState", "TeamMemory", "Verdict"]
 
 SPEAK_AT = 0.3
-_STEEP = 3.0
-"""Two thirds of the evidence that kills is worth an alert, four fifths a hold."""
+_STEEP = 4.0
+"""Three quarters of the evidence that kills is worth an alert, five sixths a hold."""
 _BACKING = ("tempo", "surge", "drift")
 _TROUBLE_ENDS_S = 1800.0
 _RUNS_KEPT = 16
@@ -114,6 +114,8 @@ class Judge:
         scene.failing_share = _failing_share(state, call, memory.errors is None or not memory.errors.chain)
         if tree is not None:
             scene.tree, scene.depth = tree.track, tree.depths.get(call.run, 0)
+            if not run.calls and (parent := memory.runs.get(call.parent_run)) is not None:
+                scene.erratic_nats = parent.erratic_nats
         says = self._ceilings(memory, scene)
         for detector in self._detectors:
             known = getattr(memory, detector.name)
@@ -173,8 +175,6 @@ class Judge:
             return memory, _NONE
         _, score = rise.step(memory, minute)
         value = score.value**_STEEP
-        if memory.above < 0.3 * rise.bar:
-            memory.told = False
         if value < SPEAK_AT or memory.told:
             return memory, _NONE
         memory.told = True

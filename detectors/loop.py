@@ -34,7 +34,6 @@ class LoopMemory(Struct, array_like=True, gc=False):
     gap_s: float = 0.0
     run: str = ""
     same_run: int = 0
-    odd: float = 0.0
     hour: int = 0
     hour_calls: int = 0
     hours: float = 1.0
@@ -100,7 +99,7 @@ class Loop(Struct, frozen=True):
             return memory, CALM
         learn = evidence.nats < self.learn_below_nats and memory.hour_calls < 1.5 * memory.hourly + 3.0
         kind = _alike(memory, scene)
-        if kind != _UNLIKE and call.at_s - 0.7 * call.latency_s < memory.suspect_at_s:
+        if kind != _UNLIKE and call.at_s - min(2.0, 0.7 * call.latency_s) < memory.suspect_at_s:
             kind = _UNLIKE  # It began before the last one had ended: another caller, not a loop.
         nats = log(_LOOPING[kind] * memory.total / memory.counts[kind])
         if learn:
@@ -158,7 +157,6 @@ class Loop(Struct, frozen=True):
             if -_INPUT_NEAR[2] < other - log_input < _INPUT_NEAR[2]:
                 unlike = False
                 break
-        memory.odd = scene.odd_nats = max(0.0, memory.odd * exp(-scene.gap_s / 300.0) + (0.7 if unlike else -1.0))
         inputs.append(log_input)
         if len(inputs) > self.compared:
             del inputs[0]

@@ -51,8 +51,6 @@ class AgentMemory(Struct, array_like=True):
                 memory.evidence.reset()
         if self.errors is not None:
             self.errors.chain = 0.0
-        if self.loop is not None:
-            self.loop.odd = 0.0
         if self.surge is not None:
             self.surge.reset()
 

@@ -14,7 +14,8 @@ _PACE_HONEST = (0.02, 0.02, 0.03, 0.05, 0.1, 0.19, 0.2, 0.17, 0.12, 0.1)
 # A step adds to the context, leaves it as it was (within 6 %), or drops much of it.
 _STAYS = 0.94
 _TURNS_RUNAWAY = (0.5, 0.44, 0.06)
-_TURNS_HONEST = (0.88, 0.06, 0.06)
+_TURNS_HONEST = (0.9, 0.05, 0.05)
+_TURNS_ERRATIC = (0.5, 0.1, 0.4)
 
 
 class StallMemory(Struct, array_like=True, gc=False):
@@ -78,7 +79,9 @@ class Stall(Struct, frozen=True):
         scene.pace_nats = log(_PACE_RUNAWAY[i] * memory.paces_total / memory.paces[i])
         scene.lasting_nats = lasting
         turn = 0 if call.input_tokens > run.input_tokens else 1 if call.input_tokens > run.input_tokens * _STAYS else 2
-        nats = lasting + log(_TURNS_RUNAWAY[turn] * memory.turns_total / memory.turns[turn])
+        share = memory.turns[turn] / memory.turns_total
+        run.erratic_nats = max(0.0, run.erratic_nats * 0.95 + log(_TURNS_ERRATIC[turn] / share))
+        nats = lasting + log(_TURNS_RUNAWAY[turn] / share)
         nats = min(nats + min(scene.pace_nats, 2.0), self.step_nats_max)
         total = run.stall_nats * exp(-gap_s / self.fade_s) + nats
         if total <= 0.0:

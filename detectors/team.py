@@ -6,121 +6,155 @@ from typing import ClassVar
 from msgspec import Struct
 
 from detectors.contract import CALM, Score, TeamMinute, Watches
-from detectors.drift import Season
 
-SLOT_S = 1200
-_SLOTS_A_DAY = 86_400 // SLOT_S
+SLOT_S = 1800
+_DAY = 86_400 // SLOT_S
+_KEPT = 8 * _DAY
+_WINDOW = 3
 
 
 class Member(Struct, array_like=True, gc=False):
-    """Calls in the open slot, and the season of a member."""
+    """A member's calls by half hour over eight days (a ring), and how far it usually strays."""
 
-    season: Season
-    calls: int = 0
-    last_slot: int = 0
+    ring: list[int]
+    since: int
+    last: int
+    square: float = 0.3
+
+    def calls(self, slot: int, slots: int) -> int:
+        """Return the calls of `slots` half hours, the last of them `slot`."""
+        ring = self.ring
+        return sum(ring[s % _KEPT] for s in range(slot - slots + 1, slot + 1))
+
+    def turn(self, slot: int) -> None:
+        """Empty the half hours since the last turn."""
+        for s in range(max(self.last + 1, slot - _KEPT + 1), slot + 1):
+            self.ring[s % _KEPT] = 0
+        self.last = max(self.last, slot)
+
+    def expected(self, slot: int) -> float | None:
+        """Return the logarithm of what the window ending at `slot` usually holds, by time of day and by level."""
+        days = min(7, (slot - self.since - _WINDOW) // _DAY)
+        if days < 2:
+            return None
+        season = sum(log(self.calls(slot - d * _DAY + 1, _WINDOW + 2) * 0.6 + 1.0) for d in range(1, days + 1)) / days
+        before = slot - _WINDOW
+        whole = min(days, (before - self.since) // _DAY - 1)
+        if whole < 1:
+            return season
+        level = log(self.calls(before, _DAY) + 1.0)
+        past = sum(log(self.calls(before - d * _DAY, _DAY) + 1.0) for d in range(1, whole + 1)) / whole
+        return season + 0.5 * max(-1.0, min(1.0, level - past))
 
 
 class TeamMemory(Struct, array_like=True):
-    """The members of a team with their seasons, and the evidence that all of them do more."""
+    """The members of a team, and what their latest window showed.
+
+    `rise` and `weight` sum the members' rises, weighted by how steady each is; `square` is how far the team's own
+    figure usually strays.
+    """
 
     members: dict[str, Member] = {}
-    others: Member | None = None
     slot: int = 0
-    above: float = 0.0
+    due: bool = False
+    rise: float = 0.0
+    weight: float = 0.0
+    regular: int = 0
+    rising: int = 0
+    square: float = 1.0
     since_s: float = 0.0
     told: bool = False
     blocked_until_s: float = 0.0
-    ratio: float = 1.0
-    rising: int = 0
 
 
 class TeamRise(Struct, frozen=True):
-    """Catches a rise that is shared by a team: each member a little above its usual at the same time.
+    """Catches a rise that a whole team shares: each member a little above its usual at the same time.
 
-    In slots of twenty minutes each member is compared with what is usual of it at that hour; a member counts for no
-    more than `member_max` (a logarithm), so a single busy one is not a team, and what other teams do at the same
-    time is divided out, so neither a deploy nor Monday morning is. It warns. Fooled by a rise that hits all teams
-    alike, and by teams of fewer than `members_min` regular members.
+    Each half hour, what every member did in the last 90 minutes is compared with what it does at this time of the
+    day. One member counts for no more than `member_max` (a logarithm), so a single busy one is not a team; and what
+    the other teams show at the same time is divided out, so neither a deploy nor Monday morning is. It warns; it
+    does not kill. Fooled by a rise that hits all teams alike, by teams of fewer than `members_min` regular members,
+    and where members wander together from day to day.
 
-    `bar`: the sum that would justify a kill if a team could be killed without a person.
+    `bar`: deviations, by the team's own past, that would justify a kill. `calls_min`: calls expected in a window for
+    a member to count.
     """
 
     name: ClassVar[str] = "team_rise"
     watches: ClassVar[Watches] = "team"
     memory_type: ClassVar[type[Struct]] = TeamMemory
 
-    bar: float = 24.0
-    slack: float = 0.8
-    member_max: float = 1.0
+    bar: float = 4.0
+    member_max: float = 0.5
+    calls_min: float = 2.0
     members_min: int = 4
-    slots_min: int = 48
-    most: float = 0.8
+    most: float = 0.95
+
+    def begin(self) -> TeamMemory:
+        """Return a team without members."""
+        return TeamMemory({})
 
     def step(self, memory: TeamMemory, minute: TeamMinute) -> tuple[TeamMemory, Score]:
-        """Count a minute; when a slot is over, weigh it."""
+        """Count a minute; when a half hour is over weigh it, and judge it when the other teams have too."""
         slot = int(minute.start_s // SLOT_S)
         score = CALM
+        if memory.due:
+            memory.due = False
+            score = self._judge(memory, minute)
         if slot != memory.slot:
             if memory.slot:
-                score = self._close(memory, minute.start_s)
+                self._weigh(memory)
+                memory.due = True
             memory.slot = slot
+            for name in [n for n, m in memory.members.items() if m.last < slot - _KEPT]:
+                del memory.members[name]
         for agent, (calls, _, _) in minute.members.items():
             name = agent.partition("/")[0]
             member = memory.members.get(name)
             if member is None:
-                member = memory.members[name] = Member(Season())
-            member.calls += calls
-            member.last_slot = slot
-        if memory.others is None:
-            memory.others = Member(Season())
-        memory.others.calls += minute.others[0]
+                member = memory.members[name] = Member([0] * _KEPT, slot, slot)
+            member.turn(slot)
+            member.ring[slot % _KEPT] += calls
         return memory, score
 
-    def _close(self, memory: TeamMemory, now_s: float) -> Score:
-        hour = memory.slot * SLOT_S // 3600
-        common = self._common(memory, hour)
-        rises, weights, spread = 0.0, 0.0, 0.0
-        memory.rising = 0
+    def _weigh(self, memory: TeamMemory) -> None:
+        memory.rise = memory.weight = 0.0
+        memory.regular = memory.rising = 0
         for member in memory.members.values():
-            usual = member.season
-            log_calls = log(member.calls + 1.0)
-            if usual.hours >= self.slots_min:
-                expected = exp(log_calls - usual.residual(hour, log_calls))
-                if expected > 1.7:
-                    apart = usual.residual(hour, log_calls) - common
-                    weight = 1.0 / max(0.35, usual.sd) ** 2
-                    rises += weight * max(-self.member_max, min(self.member_max, apart))
-                    weights += weight
-                    spread += 1.0
-                    memory.rising += apart > 0.2
-            usual.learn(hour, log_calls, 1.0 if memory.above < 0.3 * self.bar else 0.2)
-            member.calls = 0
-        self._forget(memory)
-        if spread < self.members_min:
+            member.turn(memory.slot)
+            expected = member.expected(memory.slot)
+            if expected is None:
+                continue
+            apart = log(member.calls(memory.slot, _WINDOW) + 1.0) - expected
+            if exp(expected) > self.calls_min:
+                weight = 1.0 / max(0.02, member.square)
+                memory.rise += weight * max(-self.member_max, min(self.member_max, apart))
+                memory.weight += weight
+                memory.regular += 1
+                memory.rising += apart > 0.2
+            member.square += 0.01 * (min(apart * apart, 2.25) - member.square)
+
+    def _judge(self, memory: TeamMemory, minute: TeamMinute) -> Score:
+        if memory.regular < self.members_min:
             return CALM
-        sigmas = rises / sqrt(weights)
-        memory.ratio = exp(rises / weights)
-        if memory.above <= 0.0:
-            memory.since_s = now_s
-        memory.above = min(1.5 * self.bar, max(0.0, memory.above + max(-4.0, min(4.0, sigmas)) - self.slack))
-        value = min(self.most, memory.above / self.bar)
+        rise, weight = minute.others
+        apart = memory.rise / memory.weight - (rise / weight if weight else 0.0)
+        sigmas = apart * sqrt(memory.weight)
+        usual = sqrt(max(0.5, memory.square))
+        memory.square += 0.01 * (min(sigmas * sigmas, 9.0 * memory.square) - memory.square)
+        value = min(self.most, sigmas / usual / self.bar)
+        if value < 0.4:
+            memory.told = False
+            memory.since_s = minute.now_s
+        if value < 0.25:
+            return CALM
         reason = (
-            f"{memory.rising} of {spread:.0f} regular members are above their usual, by {memory.ratio - 1.0:.0%} on "
-            f"average for {(now_s - memory.since_s) / 60:.0f} min, while other teams are not"
+            f"{memory.rising} of {memory.regular} regular members are above their usual of the last 90 minutes, "
+            f"the team by {exp(apart) - 1.0:.0%} more than other teams"
         )
-        return Score(value, reason, "team") if value >= 0.25 else CALM
+        return Score(value, reason, "team")
 
-    def _common(self, memory: TeamMemory, hour: int) -> float:
-        others = memory.others
-        if others is None or not others.calls:
-            return 0.0
-        log_calls = log(others.calls + 1.0)
-        apart = others.season.residual(hour, log_calls) if others.season.hours >= self.slots_min else 0.0
-        others.season.learn(hour, log_calls, 3.0)
-        others.calls = 0
-        return max(-0.7, min(1.0, apart))
 
-    def _forget(self, memory: TeamMemory) -> None:
-        gone = memory.slot - 14 * _SLOTS_A_DAY
-        for name in [n for n, m in memory.members.items() if m.last_slot < gone]:
-            del memory.members[name]
+def rise_of(memory: TeamMemory) -> tuple[float, float]:
+    """Return a team's weighted rise and weight, to be summed into the `others` of the other teams' next minute."""
+    return memory.rise, memory.weight
