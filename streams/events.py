@@ -124,10 +124,21 @@ class Validator:
         names = self._names
         if not event.agent:
             return Rejected("no_agent", "agent is empty: name the agent that made the call")
-        for field in ("agent", "team", "run_id", "parent_run_id", "model"):
-            name = getattr(event, field)
-            if name is not None and name not in names and (bad := self._learn(field, name)):
-                return bad
+        # Spelled out: this is asked of every event, and nearly all names are known.
+        if event.agent not in names and (bad := self._learn("agent", event.agent)):
+            return bad
+        if event.team not in names and (bad := self._learn("team", event.team)):
+            return bad
+        if event.run_id is not None and event.run_id not in names and (bad := self._learn("run_id", event.run_id)):
+            return bad
+        parent = event.parent_run_id
+        if parent is not None and parent not in names and (bad := self._learn("parent_run_id", parent)):
+            return bad
+        if event.model not in names and (bad := self._learn("model", event.model)):
+            return bad
+        return self._check_rest(event, append_s)
+
+    def _check_rest(self, event: TokenEvent, append_s: float) -> Rejected | None:
         if event.status not in self._statuses:
             if not _STATUS.match(event.status):
                 return Rejected(
