@@ -1,7 +1,9 @@
 """The shards that this worker owns: an engine each, and its effects carried out in the order that loses nothing."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -21,8 +23,9 @@ from streams.state import StateRows
 from streams.teams import TeamRecord
 from streams.windows import MINUTE_S
 
-RECORDS_AT_ONCE = 2_000
-"""One atomic write of state holds the rows that so many records change."""
+RECORDS_AT_ONCE = 500
+"""One atomic write of state holds the rows that so many records change; nothing else runs while they are judged."""
+STEP_ASIDE_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +54,9 @@ class Shards:
         self._gate = QuarantineGate()
         self._minutes: dict[tuple[str, int], int] = {}
         self._ordered: dict[str, Command] = {}
+        self.way_is_free = asyncio.Event()
+        """Cleared while a decision is being carried out here: stopping a runaway goes before reading on."""
+        self.way_is_free.set()
 
     async def restore(self, topic: str, partition: int) -> Engine:
         """Build the engine of a partition from its rows, and remember the ids of what it applied lately."""
@@ -110,12 +116,18 @@ class Shards:
         """
         engine = self.engines.get((batch.topic, batch.partition)) or await self.restore(batch.topic, batch.partition)
         for first in range(0, len(batch), RECORDS_AT_ONCE):
+            await self._step_aside()
             part = slice(first, first + RECORDS_AT_ONCE)
             piece = RecordBatch(
                 batch.topic, batch.partition, batch.offsets[part], batch.timestamps_ms[part], batch.values[part]
             )
             with self._metrics.batch_s.time():
                 await self._carry_out(piece, engine, engine.feed(piece))
+
+    async def _step_aside(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STEP_ASIDE_S):
+                await self.way_is_free.wait()
 
     async def _carry_out(self, batch: RecordBatch, engine: Engine, effects: Effects) -> None:
         """Decisions first: state that is written knows of them, so they must be out before it is."""
