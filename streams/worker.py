@@ -23,6 +23,7 @@ import faust
 from faust.types.auth import SASLMechanism
 from yarl import URL
 
+from streams.lanes import Lanes
 from streams.records import RecordBatch
 from streams.transport import BatchSchema, BatchTransport, Hook, Progress, TopicPartition
 
@@ -81,6 +82,14 @@ class BatchApp(faust.App):  # type: ignore[misc]
         self.failed.set()
         # Waiting for the batch in work would wait forever.
         self.consumer._unacked_messages.clear()
+
+    def is_current(self, message: Any) -> bool:
+        """Tell whether a message that waits may still be handled: not while stopping, nor after a rebalance."""
+        return bool(self.consumer.flow_active) and message.generation_id == self.consumer_generation_id
+
+    def forget(self, message: Any) -> None:
+        """Wait no longer for a message that is never acked; Faust would until nobody refers to it."""
+        self.consumer._unacked_messages.discard(message)
 
     async def call_hook(self, hook: Hook | None, tps: frozenset[TopicPartition]) -> None:
         """Tell the owner of the engines; its failure is the app's, where Faust would swallow it."""
@@ -154,18 +163,26 @@ def credentials(client: Mapping[str, Any]) -> Any:
 
 
 def on_batches(app: BatchApp, topic: str, handle: Handler) -> None:
-    """Have an agent call `handle` with every batch of a topic, in turn; it is acked when that returns."""
+    """Have an agent call `handle` with the batches of a topic; a batch is acked when that returns.
+
+    A partition's batches come in turn, those that wait joined into one; partitions are handled at the same time.
+    """
     app.batch_topics.add(topic)
 
     async def consume(stream: Any) -> None:
         stream.enable_acks = False
-        async for event in stream.events():
-            try:
-                await handle(event.value)
-            except Exception as error:
-                app.fail(error)
-                await asyncio.Event().wait()
-            app.consumer.ack(event.message)
+        lanes = Lanes(
+            handle,
+            done=app.consumer.ack,
+            failed=app.fail,
+            fresh=app.is_current,
+            dropped=app.forget,
+        )
+        try:
+            async for event in stream.events():
+                await lanes.put(event.message)
+        finally:
+            lanes.cancel()
 
     app.agent(app.topic(topic, schema=BatchSchema()), name=f"batches of {topic}")(consume)
 
