@@ -104,6 +104,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         plain = {tp: found for tp, found in records.items() if not isinstance(found, Taken)}
         for tp, record in self.scheduler.iterate(plain):
             if not fresh():
+                await self._give_back(plain)
                 return
             if tp in self._get_active_partitions() or tp in self._buffered_partitions:
                 yield tp, self._to_message(tp, record)
@@ -112,6 +113,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 message = await self._admit(TP(*tp), taken)
                 if message is not None:
                     yield message.tp, message
+
+    async def _give_back(self, plain: Mapping[Any, Any]) -> None:
+        """Have changelog records read again that a rebalance overtook: its recovery would wait for them forever."""
+        for tp, records in plain.items():
+            if records:
+                await self._thread.give_back(TP(*tp), records[0].offset, records[-1].offset + 1)
 
     async def _admit(self, tp: TP, taken: Taken) -> ConsumerMessage | None:
         ledger = self._ledgers.get(tp)
@@ -244,6 +251,17 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def _rewind(self, tp: TP, offset: int | None) -> None:
         if offset is not None and tp in self.assignment():
             self._ensure_consumer().seek(aiokafka.TopicPartition(*tp), offset)
+
+    async def give_back(self, tp: TP, start: int, end: int) -> None:
+        """Set a partition back to `start` if it still stands at `end`, where a fetch has left it."""
+        await self.call_thread(self._give_back, aiokafka.TopicPartition(*tp), start, end)
+
+    async def _give_back(self, tp: aiokafka.TopicPartition, start: int, end: int) -> None:
+        consumer = self._ensure_consumer()
+        if tp in consumer.assignment():
+            state = consumer._subscription.subscription.assignment.state_value(tp)
+            if state.has_valid_position and state.position == end:
+                consumer.seek(tp, start)
 
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         """Fetch what is there of a copy of the active partitions."""
