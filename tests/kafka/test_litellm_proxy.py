@@ -232,7 +232,7 @@ async def obeys(client: ClientSession, url: str, upstream: Upstream, commander: 
             assert headers["x-should-retry"] == "false"
             assert "Refused by Brakeline: agent:a is stopped" in body["error"]["message"]
             # Anthropic's route has the proxy's own types of errors.
-            assert route == "/v1/messages" or body["error"]["code"] == "agent_killed", body
+            assert route == "/v1/messages" or body["error"]["type"] == "agent_killed", body
     assert upstream.calls == before
     assert (await call("/v1/chat/completions", "b"))[0] == 200
 
