@@ -48,6 +48,8 @@ class Score(Struct, frozen=True, gc=False):
 
 
 CALM = Score(0.0, "")
+SPEAK_FROM = 0.35
+"""Below this a detector answers `CALM`: it would not matter even beside others, and words cost time."""
 
 
 class RunTrack(Struct, array_like=True, gc=False):

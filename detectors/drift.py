@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, Scene, Score, Watches
+from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
 
 _HOUR_S = 3600.0
 _START_LOG_SD = 0.5
@@ -35,17 +35,15 @@ class Season(Struct, array_like=True, gc=False):
         if not self.shape:
             self.shape, self.days, self.level = [0.0] * 24, [0] * 24, log_value
         h = hour % 24
-        apart = min(self.residual(hour, log_value), sigmas * self.sd)
+        raw = self.residual(hour, log_value)
+        apart = min(raw, sigmas * self.sd)
         self.hours += 1
         slow = 0.35 if apart < 0.0 and self.hours > 24 else 1.0
         self.level += slow * max(1.0 / self.hours, 1.0 / 96.0) * apart
         self.days[h] = min(self.days[h] + 1, 10)
-        self.shape[h] += (
-            slow
-            * max(1.0 / self.days[h], 0.2)
-            * (log_value - self.level - self.shape[h] if apart < sigmas * self.sd else apart)
-        )
-        self.sd += 0.03 * (1.25 * min(abs(apart), 4 * self.sd) - self.sd)
+        step = log_value - self.level - self.shape[h] if apart == raw else apart
+        self.shape[h] += slow * max(1.0 / self.days[h], 0.2) * step
+        self.sd += 0.03 * (1.25 * min(abs(raw), 4 * self.sd) - self.sd)
 
 
 class DriftMemory(Struct, array_like=True, gc=False):
@@ -58,6 +56,7 @@ class DriftMemory(Struct, array_like=True, gc=False):
     since_hour: int = 0
     usual: float = 0.0
     active: float = 0.0
+    told: bool = False
     seen: float = 0.0
 
 
@@ -97,7 +96,7 @@ class Drift(Struct, frozen=True):
             memory.hour, memory.calls = hour, 0
         memory.calls += 1
         value = min(self.most, memory.above / self.bar)
-        if value < 0.25:
+        if value < SPEAK_FROM:
             return memory, CALM
         reason = (
             f"{memory.seen:,.0f} calls in the last hour instead of about {memory.usual:,.0f}, "
@@ -117,6 +116,7 @@ class Drift(Struct, frozen=True):
                     memory.since_hour = past
                 memory.above = max(0.0, memory.above + max(-3.0, min(self.sigmas_max, sigmas)) - self.slack)
                 memory.above = min(memory.above, 1.5 * self.bar)
+                memory.told = memory.told and memory.above > 0.4 * self.bar
             memory.seen, memory.usual = calls, (calls + 2.0) * 2.718281828 ** (-apart) - 2.0
             memory.season.learn(past, log_calls, self.learn_sigmas if memory.above < 0.4 * self.bar else 0.2)
             memory.active += max(0.01, 1.0 / memory.season.hours) * ((calls > 0) - memory.active)

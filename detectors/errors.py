@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, Call, Scene, Score, Watches
+from detectors.contract import CALM, SPEAK_FROM, Call, Scene, Score, Watches
 from detectors.evidence import Evidence
 
 
@@ -79,7 +79,7 @@ class Errors(Struct, frozen=True):
         brownout = scene.failing_share > self.brownout_from
         chain = (memory.chain - 1.0) / ((self.chain_max - 1.0) * (2.5 if brownout else 1.0))
         value = max(chain, total / self.bar_nats)
-        return memory, CALM if value < 0.25 else self._say(memory, scene, value)
+        return memory, CALM if value < SPEAK_FROM else self._say(memory, scene, value)
 
     def _same(self, memory: ErrorsMemory, call: Call) -> bool:
         within = self.same_within if call.run and call.run == memory.chain_run else self.same_within / 10

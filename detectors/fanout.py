@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, Scene, Score, TreeTrack, Watches
+from detectors.contract import CALM, SPEAK_FROM, Scene, Score, TreeTrack, Watches
 
 
 class FanoutMemory(Struct, array_like=True, gc=False):
@@ -38,6 +38,7 @@ class Fanout(Struct, frozen=True):
     prior_roots: float = 20.0
     children_free: int = 12
     child_nats: float = 0.6
+    child_call_nats: float = 0.8
     pace_s: float = 15.0
     deeper_nats: float = 4.5
     erratic_max_nats: float = 4.0
@@ -57,7 +58,7 @@ class Fanout(Struct, frozen=True):
             else:
                 memory.roots += 1.0
         elif tree is not None and scene.depth and scene.gap_s < self.pace_s:
-            tree.child_nats = min(tree.surprise, tree.child_nats + 0.5)
+            tree.child_nats = min(tree.surprise, tree.child_nats + self.child_call_nats)
         if tree is None or not tree.children:
             return memory, CALM
         span_s = scene.call.now_s - tree.first_child_s
@@ -66,7 +67,7 @@ class Fanout(Struct, frozen=True):
         )
         if span_s > self.learn_after_s and value < 0.5:
             self._learn(memory, tree)
-        if value < 0.25:
+        if value < SPEAK_FROM:
             return memory, CALM
         reason = f"{tree.children} runs started by runs, {tree.depth} levels deep, in {span_s:.0f} s"
         return memory, Score(value, reason, "tree")

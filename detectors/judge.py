@@ -6,7 +6,7 @@ from math import inf, log
 from msgspec import Struct
 
 from detectors.ceiling import Ceiling, RunCeiling
-from detectors.contract import CALM, Call, RunTrack, Scene, Score, TeamMinute
+from detectors.contract import CALM, AnyDetector, Call, RunTrack, Scene, Score, TeamMinute
 from detectors.drift import Drift
 from detectors.errors import Errors
 from detectors.fanout import Fanout
@@ -25,6 +25,7 @@ __all__ = ["Judge", "JudgeParameters", "JudgeState", "TeamMemory", "Verdict"]
 SPEAK_AT = 0.3
 _STEEP = 4.0
 """Three quarters of the evidence that kills is worth an alert, five sixths a hold."""
+_ALONE_FROM = SPEAK_AT ** (1.0 / _STEEP)
 _BACKING = ("tempo", "surge", "drift")
 _TROUBLE_ENDS_S = 1800.0
 _RUNS_KEPT = 16
@@ -79,29 +80,27 @@ class Judge:
     def __init__(self, parameters: JudgeParameters | None = None) -> None:
         self.parameters = parameters or JudgeParameters()
         given = self.parameters
-        self._detectors = [
-            d
-            for d in (
-                given.loop,
-                given.tempo,
-                given.surge,
-                given.stall,
-                given.snowball,
-                given.errors,
-                given.price,
-                given.fanout,
-                given.drift,
-            )
-            if d is not None
-        ]
+        every = (
+            given.loop,
+            given.tempo,
+            given.surge,
+            given.stall,
+            given.snowball,
+            given.errors,
+            given.price,
+            given.fanout,
+            given.drift,
+        )
+        self._detectors: list[tuple[str, AnyDetector]] = [(d.name, d) for d in every if d is not None]
+        self._limited = given.agent_ceiling.active or given.run_ceiling.active
 
     def step(self, state: JudgeState, call: Call) -> Sequence[Verdict]:
         """Judge one call and learn from it; a killed scope neither speaks nor teaches."""
-        name = family(call.agent)
-        memory = state.agents.get(name)
+        agent = family(call.agent)
+        memory = state.agents.get(agent)
         if memory is None:
-            memory = state.agents[name] = _begin(call.now_s)
-        state.touched.add(("agents", name))
+            memory = state.agents[agent] = _begin(call.now_s)
+        state.touched.add(("agents", agent))
         tree = _tree(state, call)
         if _blocked(state, memory, tree, call):
             memory.last_s = call.now_s
@@ -116,15 +115,15 @@ class Judge:
             scene.tree, scene.depth = tree.track, tree.depths.get(call.run, 0)
             if not run.calls and (parent := memory.runs.get(call.parent_run)) is not None:
                 scene.erratic_nats = parent.erratic_nats
-        says = self._ceilings(memory, scene)
-        for detector in self._detectors:
-            known = getattr(memory, detector.name)
+        says = self._ceilings(memory, scene) if self._limited else {}
+        for name, detector in self._detectors:
+            known = getattr(memory, name)
             if known is None:
                 known = detector.begin()
-                setattr(memory, detector.name, known)
+                setattr(memory, name, known)
             _, score = detector.step(known, scene)
             if score is not CALM:
-                says[detector.name] = score
+                says[name] = score
         _follow(memory, run, call, tree)
         return self._verdicts(state, memory, call, says) if says else _NONE
 
@@ -144,18 +143,18 @@ class Judge:
     def _verdicts(self, state: JudgeState, memory: AgentMemory, call: Call, says: dict[str, Score]) -> list[Verdict]:
         power = self.parameters.together
         pace = max((says[n].value for n in ("tempo", "surge") if n in says), default=0.0)
+        if len(says) == 1 and next(iter(says.values())).value < _ALONE_FROM:
+            return []
         drift = says["drift"].value if "drift" in says else 0.0
         marks = sum(s.value**power for n, s in says.items() if n not in _BACKING)
         backed = (marks + (0.5 * pace) ** power + (0.6 * drift) ** power) ** (1.0 / power) if marks else 0.0
         value = max(pace, drift, backed) ** _STEEP
-        if drift < 0.4:
-            memory.drift_told = False
         if value < SPEAK_AT:
             return []
         if value == drift**_STEEP:
-            if memory.drift_told:
+            if memory.drift is None or memory.drift.told:
                 return []
-            memory.drift_told = True
+            memory.drift.told = True
         detector, score = max(says.items(), key=lambda item: item[1].value)
         if call.now_s - memory.trouble_last_s > _TROUBLE_ENDS_S:
             memory.trouble_since_s = call.now_s
@@ -260,19 +259,22 @@ def _scope(state: JudgeState, memory: AgentMemory, call: Call, score: Score) -> 
 
 
 def _failing_share(state: JudgeState, call: Call, fresh: bool) -> float:
-    """Count a call that is no retry in its slot of the shard; return the share that failed in the slots before."""
-    slots, slot = state.shard.slots, int(call.now_s // _SLOT_S)
+    """Count a call that is no retry in its minute of the shard; return the share that failed in those before."""
+    shard = state.shard
+    slots, slot = shard.slots, int(call.now_s / _SLOT_S)
     if not slots or slots[-1][0] < slot:
+        calls, failed = sum(s[1] for s in slots), sum(s[2] for s in slots)
+        shard.failing_share = failed / calls if calls >= 20 else 0.0
         slots.append([slot, 0, 0])
         if len(slots) > _SLOTS_KEPT:
             del slots[0]
         state.touched.add(("shard", ""))
-    now = slots[-1]
     if fresh:
+        now = slots[-1]
         now[1] += 1
-        now[2] += call.failed
-    calls = sum(s[1] for s in slots[:-1])
-    return sum(s[2] for s in slots[:-1]) / calls if calls >= 20 else 0.0
+        if call.failed:
+            now[2] += 1
+    return shard.failing_share
 
 
 def _follow(memory: AgentMemory, run: RunTrack, call: Call, tree: TreeMemory | None) -> None:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, Scene, Score, Watches
+from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
 from detectors.evidence import Evidence
 
 # A call is compared with the suspect in input (exact, 1 %, 4 %) and in output size: nine ways to be like it.
@@ -118,7 +118,7 @@ class Loop(Struct, frozen=True):
             0.0, log(60.0 / (1.0 + max(memory.hourly, memory.hour_calls)))
         )
         value = total / evidence.bar(base, self.berth, self.bar_nats_max)
-        return memory, CALM if value < 0.25 else self._say(memory, scene, value)
+        return memory, CALM if value < SPEAK_FROM else self._say(memory, scene, value)
 
     def _repeat(self, memory: LoopMemory, scene: Scene, learn: bool) -> float:
         """Let the suspect follow its repeat, and weigh how regular the repeats are."""

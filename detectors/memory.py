@@ -42,7 +42,6 @@ class AgentMemory(Struct, array_like=True):
     fanout: FanoutMemory | None = None
     stall: StallMemory | None = None
     drift: DriftMemory | None = None
-    drift_told: bool = False
 
     def calm(self) -> None:
         """Drop the evidence at hand: what was stopped must count neither as trouble nor as usual."""
@@ -67,6 +66,8 @@ class TreeMemory(Struct, array_like=True):
 
 
 class ShardMemory(Struct, array_like=True):
-    """The shard's calls and failures in slots of five minutes, oldest first: slot, calls, failures."""
+    """The shard's first attempts and how many failed, by minute, oldest first: minute, calls, failures."""
 
     slots: list[list[int]] = []
+    failing_share: float = 0.0
+    """Over the minutes that are complete."""

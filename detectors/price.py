@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, Scene, Score, Watches
+from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
 
 _MODELS_KEPT = 12
 
@@ -75,7 +75,7 @@ class Price(Struct, frozen=True):
             f"{memory.suspect_calls} calls on {call.model}, never used in {memory.runs:,} runs "
             f"and {times:.0f} times as dear as the dearest before"
         )
-        return memory, CALM if value < 0.25 else Score(value, reason)
+        return memory, CALM if value < SPEAK_FROM else Score(value, reason)
 
     def _count_run(self, memory: PriceMemory, scene: Scene) -> None:
         if not scene.depth and not scene.run.calls:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, Scene, Score, Watches
+from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
 
 # Upper ends of the growth of the input from one step of a run to the next, in tokens.
 _ENDS = (0, 200, 500, 1000, 2000, 4000, 8000)
@@ -81,7 +81,7 @@ class Snowball(Struct, frozen=True):
             run.climb_steps += 1
         self._learn(memory, scene, kind)
         bar = min(max(self.bar_nats, self.berth * memory.record), self.bar_nats_max)
-        if run.climb_nats < 0.25 * bar:
+        if run.climb_nats < SPEAK_FROM * bar:
             return memory, CALM
         reason = f"context from {run.climb_from_tokens:,} to {call.input_tokens:,} tokens in {run.climb_steps} steps"
         return memory, Score(run.climb_nats / bar, reason, "run")

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, Scene, Score, Watches
+from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
 
 # Upper ends of the gaps between two calls of a run, in seconds.
 _ENDS_S = (1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 120.0)
@@ -49,7 +49,7 @@ class Stall(Struct, frozen=True):
     bar_nats: float = 23.0
     bar_nats_max: float = 120.0
     berth: float = 1.5
-    fade_s: float = 600.0
+    fade_s: float = 1200.0
     step_nats_max: float = 2.6
     lasting_nats_max: float = 0.8
     prior_steps: float = 80.0
@@ -93,7 +93,7 @@ class Stall(Struct, frozen=True):
         if total < self.learn_below_nats:
             self._learn(memory, i, turn, max(0.1, 5.0 / (5.0 + run.calls)))
         bar = min(max(self.bar_nats, self.berth * memory.record), self.bar_nats_max)
-        if total < 0.25 * bar:
+        if total < SPEAK_FROM * bar:
             return memory, CALM
         span_s = max(1.0, call.now_s - run.stall_since_s)
         reason = (

@@ -1,23 +1,24 @@
 """Far more spend or calls than this agent has ever shown, on horizons from a minute to hours."""
 
-from math import exp, log, sqrt
+from math import exp, inf, log, sqrt
 from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, Scene, Score, Watches
+from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
 
 HORIZONS_S = (60.0, 600.0, 7200.0)
 _WORDS = ("a minute", "ten minutes", "two hours")
 _SLOT_S = 3600.0
-_FLOOR_MICRO_USD = 10_000.0
-_FLOOR_CALLS = 3.0
+_FLOORS = (3.0, 3.0, 3.0, 10_000.0, 10_000.0, 10_000.0)
 
 
 class SurgeMemory(Struct, array_like=True, gc=False):
     """Fading sums by horizon, this hour's peaks, and the spread of the peaks of past active hours.
 
-    Lists hold calls then micro-dollars, a value for each horizon; peaks and means are logarithms.
+    Lists hold calls then micro-dollars, a value for each horizon; means and variances are of logarithms. `limits`
+    are the sums from which on it has something to say. `largest` is the dearest call by horizon, fading like the
+    sums: one huge document is no surge.
     """
 
     last_s: float
@@ -28,7 +29,7 @@ class SurgeMemory(Struct, array_like=True, gc=False):
     means: list[float]
     variances: list[float]
     largest: list[float]
-    """By horizon: the dearest call, fading like the sums; one huge document is no surge."""
+    limits: list[float]
 
     def reset(self) -> None:
         """Drop what is at hand, without learning from it."""
@@ -65,39 +66,45 @@ class Surge(Struct, frozen=True):
 
     def begin(self) -> SurgeMemory:
         """Return a memory that has seen no hour."""
-        return SurgeMemory(0.0, 0, [0.0] * 6, [0.0] * 6, 0, [0.0] * 6, [0.0] * 6, [0.0] * 3)
+        zeros = [0.0] * 6
+        return SurgeMemory(0.0, 0, zeros[:], zeros[:], 0, zeros[:], zeros[:], [0.0] * 3, [inf] * 6)
 
     def step(self, memory: SurgeMemory, scene: Scene) -> tuple[SurgeMemory, Score]:
         """Judge the fading sums, this call included, against the peaks of past hours."""
         call = scene.call
-        slot = int(call.now_s // _SLOT_S)
+        slot = int(call.now_s / _SLOT_S)
         if slot != memory.slot:
             if memory.slot:
                 self._learn(memory)
             memory.slot = slot
-        passed_s = call.now_s - memory.last_s
-        memory.last_s = call.now_s
-        sums, peaks = memory.sums, memory.peaks
-        surprise, worst = 0.0, -1
-        judged = memory.hours >= self.hours_min
+        passed_s, memory.last_s = call.now_s - memory.last_s, call.now_s
+        sums, largest, spend = memory.sums, memory.largest, call.list_micro_usd
         for i, horizon_s in enumerate(HORIZONS_S):
             fade = exp(-passed_s / horizon_s)
-            sums[i] = calls = sums[i] * fade + 1.0
-            sums[i + 3] = usd = sums[i + 3] * fade + call.list_micro_usd
-            memory.largest[i] = largest = max(memory.largest[i] * fade, call.list_micro_usd)
-            usd -= largest
-            for j, value, floor in ((i, calls, _FLOOR_CALLS), (i + 3, usd, _FLOOR_MICRO_USD)):
-                level = log(value + floor)
-                if level > peaks[j]:
-                    peaks[j] = level
-                    if judged and (excess := self._excess(memory, j, level - scene.common_log)) > surprise:
+            sums[i] = sums[i] * fade + 1.0
+            sums[i + 3] = sums[i + 3] * fade + spend
+            faded = largest[i] * fade
+            largest[i] = faded if faded > spend else spend
+        return self._compare(memory, scene)
+
+    def _compare(self, memory: SurgeMemory, scene: Scene) -> tuple[SurgeMemory, Score]:
+        sums, peaks, limits, largest = memory.sums, memory.peaks, memory.limits, memory.largest
+        surprise, worst = 0.0, -1
+        for j in range(6):
+            value = sums[j] if j < 3 else sums[j] - largest[j - 3]
+            if value > peaks[j]:
+                peaks[j] = value
+                if value > limits[j]:
+                    excess = self._excess(memory, j, log(value + _FLOORS[j]) - scene.common_log)
+                    if excess > surprise:
                         surprise, worst = excess, j
-        return memory, CALM if surprise < 0.3 else self._say(memory, surprise, worst)
+        return memory, CALM if surprise < SPEAK_FROM else self._say(memory, surprise, worst)
+
+    def _bar(self, memory: SurgeMemory, j: int) -> float:
+        return max(self.breach_sigmas * self._sd(memory, j), log(self.breach_ratio))
 
     def _excess(self, memory: SurgeMemory, j: int, level: float) -> float:
-        above = level - memory.means[j]
-        sd = self._sd(memory, j)
-        return above / max(self.breach_sigmas * sd, log(self.breach_ratio))
+        return (level - memory.means[j]) / self._bar(memory, j)
 
     def _sd(self, memory: SurgeMemory, j: int) -> float:
         hours = memory.hours
@@ -106,16 +113,19 @@ class Surge(Struct, frozen=True):
 
     def _learn(self, memory: SurgeMemory) -> None:
         memory.hours = hours = min(memory.hours + 1, self.memory_hours)
-        for j, peak in enumerate(memory.peaks):
+        for j, value in enumerate(memory.peaks):
+            peak = log(value + _FLOORS[j])
             clipped = peak if hours == 1 else min(peak, memory.means[j] + self.learn_sigmas * self._sd(memory, j))
             step = clipped - memory.means[j]
             memory.means[j] += step / hours
             memory.variances[j] += (step * step * (1 - 1 / hours) - memory.variances[j]) / hours
             memory.peaks[j] = 0.0
+            if hours >= self.hours_min:
+                memory.limits[j] = exp(memory.means[j] + SPEAK_FROM * self._bar(memory, j)) - _FLOORS[j]
 
     def _say(self, memory: SurgeMemory, surprise: float, j: int) -> Score:
-        times = exp(max(memory.peaks[j], 0.0) - memory.means[j])
         value = memory.sums[j]
+        times = (value + _FLOORS[j]) / exp(memory.means[j])
         seen = f"{value:,.0f} calls" if j < 3 else f"${value / 1e6:,.2f}"
         reason = f"{seen} in {_WORDS[j % 3]}, {times:,.1f} times the usual peak of its past {memory.hours} active hours"
         return Score(surprise, reason)

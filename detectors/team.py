@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, Score, TeamMinute, Watches
+from detectors.contract import CALM, SPEAK_FROM, Score, TeamMinute, Watches
 
 SLOT_S = 1800
 _DAY = 86_400 // SLOT_S
@@ -84,7 +84,7 @@ class TeamRise(Struct, frozen=True):
     watches: ClassVar[Watches] = "team"
     memory_type: ClassVar[type[Struct]] = TeamMemory
 
-    bar: float = 4.0
+    bar: float = 3.5
     member_max: float = 0.5
     calls_min: float = 2.0
     members_min: int = 4
@@ -146,7 +146,7 @@ class TeamRise(Struct, frozen=True):
         if value < 0.4:
             memory.told = False
             memory.since_s = minute.now_s
-        if value < 0.25:
+        if value < SPEAK_FROM:
             return CALM
         reason = (
             f"{memory.rising} of {memory.regular} regular members are above their usual of the last 90 minutes, "

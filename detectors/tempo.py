@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, Scene, Score, Watches
+from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
 from detectors.evidence import Evidence
 
 # Upper ends of the gaps between calls, in seconds.
@@ -69,7 +69,7 @@ class Tempo(Struct, frozen=True):
                 memory.counts = [count * 0.5 for count in counts]
                 memory.total *= 0.5
         value = total / evidence.bar(self.bar_nats, self.berth, self.bar_nats_max)
-        if value < 0.25:
+        if value < SPEAK_FROM:
             return memory, CALM
         span_s = max(1.0, scene.call.now_s - evidence.since_s)
         slower = sum(memory.counts[i + 1 :]) / memory.total
