@@ -48,7 +48,7 @@ def run(config: ConfigOption = None, broker: BrokerOrEmbedded = None) -> None:
 def demo(
     headless: Annotated[bool, typer.Option("--headless", help="No screen; print one JSON line at the end.")] = False,
     broker: Annotated[str, typer.Option("--broker", metavar="HOST:PORT", help="`embedded`, or a Kafka.")] = EMBEDDED,
-    seed: Annotated[int, typer.Option("--seed", help="Another seed is another fleet.")] = 6,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed is another fleet.")] = 10,
 ) -> None:
     """Watch a runaway agent being stopped, all on this machine; takes about a minute.
 

@@ -187,7 +187,7 @@ async def _run(headless: bool, bootstrap: str | None, seed: int) -> Story:
             return await playing
 
 
-def main(headless: bool = False, broker: str = "embedded", seed: int = 6) -> int:
+def main(headless: bool = False, broker: str = "embedded", seed: int = 10) -> int:
     """Run the demo; 0 only if the runaway was refused within 10 s of its onset, released, and nobody else stopped.
 
     `broker` is "embedded" or bootstrap servers. Headless prints one JSON line on standard output.
