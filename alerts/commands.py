@@ -167,7 +167,9 @@ class Orders:
             # A decision that is read again after a person has released it must not come back.
             return held.incident_id == decision.incident_id and decision.at_s <= held.issued_at
         if not held.in_force(now_s):
-            return False
+            # Read again after its command has lapsed, a decision must not order it anew.
+            lapsed = None if held.ends_s == float("inf") else held.ends_s
+            return (held.incident_id, held.state, lapsed) == (decision.incident_id, state, decision.expires_s)
         if held.incident_id == decision.incident_id and held.state is state:
             return True
         return decision.actor == DETECTOR and held.state.severity >= state.severity

@@ -223,3 +223,12 @@ def test_the_approvers_key_signs_for_people() -> None:
     ordered = orders().order(decision(Action.KILL, actor=PERSON), 100.0)
     assert ordered is not None
     assert ordered.role is APPROVER.role
+
+
+def test_a_kill_that_is_read_again_after_it_has_lapsed_is_not_ordered_anew() -> None:
+    keys = {role: SigningKey.make(role) for role in Role}
+    orders = Orders("test", "w", keys)
+    kill = Decision(at_s=0.0, scope="agent:a", action=Action.KILL, reason="much", incident_id="i", expires_s=60.0)
+
+    assert orders.order(kill, 1.0) is not None
+    assert orders.order(kill, 100.0) is None
