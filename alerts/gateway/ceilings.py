@@ -119,4 +119,4 @@ def shares(reported: Sequence[float], floor: float = 0.05) -> list[float]:
     total = sum(reported)
     if total <= 0:
         return [1 / len(reported)] * len(reported)
-    return [least + (1 - floor) * each / total for each in reported]
+    return [least + (1 - floor) * (each / total) for each in reported]
