@@ -8,6 +8,7 @@ from alerts.decision import Decision, Evidence
 from alerts.policy import Blast, Breach, RuleBook, Standing, decide
 from detectors.contract import TeamMinute
 from detectors.judge import Judge, TeamMemory, Verdict
+from detectors.team import rise_of
 from streams.effects import WindowUsage
 from streams.windows import HOUR_S, MINUTE_S, Usage
 
@@ -104,21 +105,20 @@ class Teams:
         ready = [
             (start_s, team, members) for team, row in self.rows.items() for start_s, members in row.close(watermark_s)
         ]
-        totals: dict[int, Usage] = {}
-        for start_s, _, members in ready:
-            for usage in members.values():
-                totals.setdefault(start_s, Usage()).plus(usage)
-        decisions = []
-        for start_s, team, members in sorted(ready, key=lambda r: (r[0], r[1])):
-            decisions += self._judge_minute(team, start_s, members, totals[start_s])
+        decisions: list[Decision] = []
+        for start_s in sorted({start_s for start_s, _, _ in ready}):
+            # What others did before this minute: so the order of the teams within it changes nothing.
+            rises = {team: rise_of(row.memory) for team, row in self.rows.items() if row.memory is not None}
+            for _, team, members in sorted((r for r in ready if r[0] == start_s), key=lambda r: r[1]):
+                decisions += self._judge_minute(team, start_s, members, _others(rises, team))
         return decisions
 
-    def _judge_minute(self, team: str, start_s: int, members: dict[str, Usage], total: Usage) -> list[Decision]:
+    def _judge_minute(
+        self, team: str, start_s: int, members: dict[str, Usage], others: tuple[float, float]
+    ) -> list[Decision]:
         row = self._row(team)
         now_s = start_s + MINUTE_S + self._lateness_s
         counters = {a: (u.calls, u.tokens, u.micro_usd) for a, u in members.items()}
-        own = [sum(column) for column in zip(*counters.values(), strict=True)]
-        others = (total.calls - own[0], total.tokens - own[1], total.micro_usd - own[2])
         minute = TeamMinute(team, float(start_s), now_s, counters, others)
         row.memory, verdicts = self._judge.team_step(row.memory, minute)
         rules = self._rules.of(f"team:{team}", team)
@@ -139,6 +139,11 @@ class Teams:
                 self.watermarks = msgpack.decode(value, type=dict[str, float])
             else:
                 self.rows[key[2:].decode()] = msgpack.decode(value, type=TeamRow)
+
+
+def _others(rises: Mapping[str, tuple[float, float]], team: str) -> tuple[float, float]:
+    found = [rise for name, rise in rises.items() if name != team]
+    return sum(rise for rise, _ in found), sum(weight for _, weight in found)
 
 
 def _breach(verdict: Verdict, team: str) -> Breach:

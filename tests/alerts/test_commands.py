@@ -226,9 +226,9 @@ def test_the_approvers_key_signs_for_people() -> None:
 
 
 def test_a_kill_that_is_read_again_after_it_has_lapsed_is_not_ordered_anew() -> None:
-    keys = {role: SigningKey.make(role) for role in Role}
-    orders = Orders("test", "w", keys)
-    kill = Decision(at_s=0.0, scope="agent:a", action=Action.KILL, reason="much", incident_id="i", expires_s=60.0)
+    made, kill = orders(), decision(Action.KILL, expires_s=160.0)
+    ordered = made.order(kill, 101.0)
+    assert ordered is not None
+    made.confirm(ordered, 101.0)
 
-    assert orders.order(kill, 1.0) is not None
-    assert orders.order(kill, 100.0) is None
+    assert made.order(kill, 500.0) is None
