@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from detectors.contract import CALM, Scene, Score, Watches
 
@@ -13,9 +13,9 @@ _WORDS = ("this minute", "this hour (UTC)", "this day (UTC)")
 class CeilingMemory(Struct, array_like=True, gc=False):
     """Totals of the minute, hour and day that are open, each with its start."""
 
-    starts_s: list[int]
-    micro_usd: list[int]
-    tokens: list[int]
+    starts_s: list[int] = field(default_factory=lambda: [0, 0, 0])
+    micro_usd: list[int] = field(default_factory=lambda: [0, 0, 0])
+    tokens: list[int] = field(default_factory=lambda: [0, 0, 0])
 
 
 class Ceiling(Struct, frozen=True):
@@ -49,19 +49,22 @@ class Ceiling(Struct, frozen=True):
 
     def begin(self) -> CeilingMemory:
         """Return empty windows."""
-        return CeilingMemory([0, 0, 0], [0, 0, 0], [0, 0, 0])
+        return CeilingMemory()
 
     def step(self, memory: CeilingMemory, scene: Scene) -> tuple[CeilingMemory, Score]:
         """Count the call, then compare: the call that crosses a limit is already made."""
         call = scene.call
-        tokens = call.input_tokens + call.output_tokens
+        return memory, self.add(memory, call.now_s, call.input_tokens + call.output_tokens, call.spend_micro_usd)
+
+    def add(self, memory: CeilingMemory, now_s: float, tokens: int, micro_usd: int) -> Score:
+        """Count what was used at `now_s`, and compare."""
         for i, window_s in enumerate(_WINDOWS_S):
-            start_s = int(call.now_s) // window_s * window_s
+            start_s = int(now_s) // window_s * window_s
             if start_s > memory.starts_s[i]:
                 memory.starts_s[i], memory.micro_usd[i], memory.tokens[i] = start_s, 0, 0
-            memory.micro_usd[i] += call.spend_micro_usd
+            memory.micro_usd[i] += micro_usd
             memory.tokens[i] += tokens
-        return memory, self._score(memory)
+        return self._score(memory)
 
     def _score(self, memory: CeilingMemory) -> Score:
         limits = zip(memory.micro_usd, self._usd(), memory.tokens, self._tokens(), _WORDS, strict=True)

@@ -86,6 +86,7 @@ class Loop(Struct, frozen=True):
     learn_below_nats: float = 7.0
     compared: int = 6
     call_nats_max: float = 3.5
+    accumulating: float = 0.5
 
     def begin(self) -> LoopMemory:
         """Return a memory with no calls, and the usual frequencies."""
@@ -109,7 +110,9 @@ class Loop(Struct, frozen=True):
         nats += max(-1.2, min(0.0, 0.7 - scene.gap_s * memory.hourly / 1800.0))
         memory.tally(call.now_s)
         if nats > 0.0:
-            nats *= min(1.0, 5.0 * memory.counts[_UNLIKE] / memory.total)
+            nats *= min(1.0, 3.5 * memory.counts[_UNLIKE] / memory.total)
+            if scene.run.calls and call.input_tokens - scene.run.input_tokens >= 0.8 * call.output_tokens:
+                nats *= self.accumulating  # It takes in its own answers: polling, perhaps, rather than stuck.
         total = evidence.add(nats, call.now_s, max(self.fade_s, self.fade_calls * 3600.0 / memory.hourly))
         unlike = self._remember(memory, scene)
         if total <= 0.0 and not unlike:

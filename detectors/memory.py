@@ -14,6 +14,8 @@ from detectors.stall import StallMemory
 from detectors.surge import SurgeMemory
 from detectors.tempo import TempoMemory
 
+PLANNED_NATS = 60.0
+
 
 class AgentMemory(Struct, array_like=True):
     """One agent with its sub-agents ("name/sub1"): its open runs, and what each detector knows of it.
@@ -25,8 +27,6 @@ class AgentMemory(Struct, array_like=True):
     first_s: float
     last_s: float
     calls: int = 0
-    usual_usd_per_min: float = 0.0
-    fading_micro_usd: float = 0.0
     trouble_since_s: float = 0.0
     trouble_last_s: float = 0.0
     runs: dict[str, RunTrack] = {}
@@ -52,6 +52,17 @@ class AgentMemory(Struct, array_like=True):
             self.errors.chain = 0.0
         if self.surge is not None:
             self.surge.reset()
+
+    def plan(self) -> None:
+        """Take what was just stopped as meant: as much evidence again shall not stop this agent."""
+        if self.loop is not None:
+            self.loop.evidence.record = max(self.loop.evidence.record, PLANNED_NATS)
+        if self.stall is not None:
+            self.stall.record = max(self.stall.record, PLANNED_NATS)
+        if self.snowball is not None:
+            self.snowball.record = max(self.snowball.record, PLANNED_NATS)
+        if self.price is not None:
+            self.price.plan()
 
 
 class TreeMemory(Struct, array_like=True):

@@ -19,6 +19,20 @@ class PriceMemory(Struct, array_like=True, gc=False):
     suspect: str = ""
     suspect_calls: int = 0
     suspect_since_s: float = 0.0
+    suspect_price: float = 0.0
+
+    def plan(self) -> None:
+        """Accept the suspect model: a person said that it was meant."""
+        if self.suspect:
+            self.accept(self.suspect, self.suspect_price)
+
+    def accept(self, model: str, price: float) -> None:
+        """Take a model as usual from now on."""
+        self.models[model] = 1.0
+        self.dearest = max(self.dearest, price)
+        self.suspect = ""
+        if len(self.models) > _MODELS_KEPT:
+            del self.models[min(self.models, key=lambda name: self.models[name])]
 
 
 class Price(Struct, frozen=True):
@@ -57,14 +71,15 @@ class Price(Struct, frozen=True):
         price = float(call.input_micro_usd_per_mtok)
         if not memory.models or price < self.ratio * memory.dearest or call.failed:
             if not call.failed:
-                self._accept(memory, call.model, price)
+                memory.accept(call.model, price)
                 self._count_run(memory, scene)
             return memory, CALM
         if memory.suspect != call.model:
             memory.suspect, memory.suspect_calls, memory.suspect_since_s = call.model, 0, call.now_s
+            memory.suspect_price = price
         memory.suspect_calls += 1
         if memory.suspect_calls > self.accept_calls and call.now_s - memory.suspect_since_s > self.accept_s:
-            self._accept(memory, call.model, price)
+            memory.accept(call.model, price)
             return memory, CALM
         surprise = log((memory.runs + 2.0) / (len(memory.models) - 0.5))
         value = surprise / self.bar_nats
@@ -80,10 +95,3 @@ class Price(Struct, frozen=True):
     def _count_run(self, memory: PriceMemory, scene: Scene) -> None:
         if not scene.depth and not scene.run.calls:
             memory.runs += 1
-
-    def _accept(self, memory: PriceMemory, model: str, price: float) -> None:
-        memory.models[model] = 1.0
-        memory.dearest = max(memory.dearest, price)
-        memory.suspect = ""
-        if len(memory.models) > _MODELS_KEPT:
-            del memory.models[min(memory.models, key=lambda name: memory.models[name])]

@@ -6,9 +6,19 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from detectors.ceiling import Ceiling, RunCeiling
+from detectors.drift import Drift
+from detectors.errors import Errors
+from detectors.fanout import Fanout
+from detectors.loop import Loop
+from detectors.price import Price
+from detectors.snowball import Snowball
+from detectors.stall import Stall
 from detectors.surge import Surge
+from detectors.team import TeamRise
+from detectors.tempo import Tempo
 
-DETECTORS: dict[str, type[Struct]] = {kind.name: kind for kind in (Ceiling, RunCeiling, Surge)}
+_KINDS = (Ceiling, RunCeiling, Loop, Stall, Snowball, Fanout, Errors, Price, Surge, Tempo, Drift, TeamRise)
+DETECTORS: dict[str, type[Struct]] = {kind.name: kind for kind in _KINDS}
 
 
 def describe(name: str) -> str:

@@ -4,9 +4,13 @@ from collections.abc import Iterable
 
 from msgspec import Struct, msgpack
 
+from detectors.contract import Call
 from detectors.memory import AgentMemory, ShardMemory, TreeMemory
 from detectors.team import TeamMemory
 
+_SLOT_S = 60.0
+_SLOTS_KEPT = 4
+_MEMBERS_KEPT = 256
 RUN_IDLE_S = 86_400.0
 AGENT_IDLE_S = 30 * 86_400.0
 _TYPES: dict[str, type[Struct]] = {
@@ -26,6 +30,11 @@ def family(agent: str) -> str:
     'ag-1'
     """
     return agent.partition("/")[0]
+
+
+def begin(now_s: float) -> AgentMemory:
+    """Return the memory of an agent that was never seen."""
+    return AgentMemory(now_s, now_s, runs={}, blocked={}, roots=[])
 
 
 class JudgeState:
@@ -71,15 +80,53 @@ class JudgeState:
             self.root_of[root] = root
         return tree
 
+    def tree_of(self, call: Call) -> TreeMemory | None:
+        """Return the tree that the call's run is part of; a run with a parent joins its parent's tree."""
+        root = self.root_of.get(call.run)
+        if root is None:
+            if not call.parent_run or not call.run:
+                return None
+            root = self.root_of.get(call.parent_run, call.parent_run)
+        tree = self.tree(root, family(call.agent), call.now_s)
+        if call.run not in self.root_of and len(tree.depths) < _MEMBERS_KEPT:
+            tree.depths[call.run] = tree.depths.get(call.parent_run, 0) + 1
+            self.root_of[call.run] = root
+        tree.last_s = call.now_s
+        self.touched.add(("trees", root))
+        return tree
+
+    def failing_share(self, call: Call, *, fresh: bool) -> float:
+        """Count a call in its minute unless it is a retry; return the share that failed in the minutes before."""
+        shard = self.shard
+        slots, slot = shard.slots, int(call.now_s / _SLOT_S)
+        if not slots or slots[-1][0] < slot:
+            calls, failed = sum(s[1] for s in slots), sum(s[2] for s in slots)
+            shard.failing_share = failed / calls if calls >= 20 else 0.0
+            slots.append([slot, 0, 0])
+            if len(slots) > _SLOTS_KEPT:
+                del slots[0]
+            self.touched.add(("shard", ""))
+        if fresh:
+            now = slots[-1]
+            now[1] += 1
+            now[2] += call.failed
+        return shard.failing_share
+
     def evict(self, now_s: float) -> None:
-        """Forget runs idle for a day and agents idle for a month, unless they are killed."""
-        for root in [r for r, t in self.trees.items() if max(t.last_s, t.blocked_until_s) < now_s - RUN_IDLE_S]:
+        """Forget runs idle for a day and agents idle for a month, unless they are killed (a run: for a week)."""
+        for root in [r for r, t in self.trees.items() if _ended(t, now_s)]:
             for run in self.trees.pop(root).depths:
                 self.root_of.pop(run, None)
             self.touched.add(("trees", root))
         for name in [n for n, a in self.agents.items() if a.last_s < now_s - AGENT_IDLE_S and not a.blocked]:
             del self.agents[name]
             self.touched.add(("agents", name))
-        for memory in self.agents.values():
+        for name, memory in self.agents.items():
             for run in [r for r, t in memory.runs.items() if t.last_s < now_s - RUN_IDLE_S]:
                 del memory.runs[run]
+                self.touched.add(("agents", name))
+
+
+def _ended(tree: TreeMemory, now_s: float) -> bool:
+    idle_s = now_s - tree.last_s
+    return idle_s > 7 * RUN_IDLE_S or (idle_s > RUN_IDLE_S and tree.blocked_until_s < now_s)

@@ -30,10 +30,17 @@ class SurgeMemory(Struct, array_like=True, gc=False):
     variances: list[float]
     largest: list[float]
     limits: list[float]
+    hour_micro_usd: float = 0.0
+    usual_micro_usd_per_hour: float = 0.0
+
+    def usd_per_min(self) -> tuple[float, float]:
+        """Return what was spent in about the last minute, and what a minute of an active hour usually takes."""
+        return self.sums[3] / 1e6, self.usual_micro_usd_per_hour / 60e6
 
     def reset(self) -> None:
         """Drop what is at hand, without learning from it."""
         self.slot = 0
+        self.hour_micro_usd = 0.0
         self.sums, self.peaks, self.largest = [0.0] * 6, [0.0] * 6, [0.0] * 3
 
 
@@ -79,6 +86,7 @@ class Surge(Struct, frozen=True):
             memory.slot = slot
         passed_s, memory.last_s = call.now_s - memory.last_s, call.now_s
         sums, largest, spend = memory.sums, memory.largest, call.list_micro_usd
+        memory.hour_micro_usd += spend
         for i, horizon_s in enumerate(HORIZONS_S):
             fade = exp(-passed_s / horizon_s)
             sums[i] = sums[i] * fade + 1.0
@@ -113,6 +121,9 @@ class Surge(Struct, frozen=True):
 
     def _learn(self, memory: SurgeMemory) -> None:
         memory.hours = hours = min(memory.hours + 1, self.memory_hours)
+        spent, usual = memory.hour_micro_usd, memory.usual_micro_usd_per_hour
+        memory.usual_micro_usd_per_hour += (min(spent, 10.0 * usual if hours > 3 else spent) - usual) / hours
+        memory.hour_micro_usd = 0.0
         for j, value in enumerate(memory.peaks):
             peak = log(value + _FLOORS[j])
             clipped = peak if hours == 1 else min(peak, memory.means[j] + self.learn_sigmas * self._sd(memory, j))

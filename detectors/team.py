@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from detectors.ceiling import CeilingMemory
 from detectors.contract import CALM, SPEAK_FROM, Score, TeamMinute, Watches
 
 SLOT_S = 1800
@@ -65,6 +66,7 @@ class TeamMemory(Struct, array_like=True):
     since_s: float = 0.0
     told: bool = False
     blocked_until_s: float = 0.0
+    ceiling: CeilingMemory | None = None
 
 
 class TeamRise(Struct, frozen=True):

@@ -1,0 +1,72 @@
+"""What a customer may set of the judgement."""
+
+from math import log
+
+from msgspec import Struct
+
+from detectors.ceiling import Ceiling, RunCeiling
+from detectors.contract import AnyDetector
+from detectors.drift import Drift
+from detectors.errors import Errors
+from detectors.fanout import Fanout
+from detectors.loop import Loop
+from detectors.price import Price
+from detectors.snowball import Snowball
+from detectors.stall import Stall
+from detectors.surge import Surge
+from detectors.team import TeamRise
+from detectors.tempo import Tempo
+
+_AT_BAR_1 = 4.0
+"""False kills a 1,000 agent-days at the detectors' own bars, measured on real traffic."""
+_FEWER_BY_BAR = 9.0
+"""How fast they get fewer as the bar rises: e to the power of this for each whole bar."""
+
+
+class JudgeParameters(Struct, frozen=True, kw_only=True):
+    """What a customer may set.
+
+    `false_kills_per_1000_agent_days` is the budget from which the bar follows. `together` says how detectors add
+    up: 1 sums their scores, a large number takes the highest.
+    """
+
+    false_kills_per_1000_agent_days: float = 1.0
+    agent_ceiling: Ceiling = Ceiling()
+    run_ceiling: RunCeiling = RunCeiling()
+    team_ceiling: Ceiling = Ceiling()
+    loop: Loop | None = Loop()
+    tempo: Tempo | None = Tempo()
+    surge: Surge | None = Surge()
+    stall: Stall | None = Stall()
+    snowball: Snowball | None = Snowball()
+    errors: Errors | None = Errors()
+    price: Price | None = Price()
+    fanout: Fanout | None = Fanout()
+    drift: Drift | None = Drift()
+    team_rise: TeamRise | None = TeamRise()
+    together: float = 1.5
+
+    @property
+    def bar(self) -> float:
+        """Return by how much a score must pass the detectors' own bars for a kill.
+
+        >>> JudgeParameters(false_kills_per_1000_agent_days=0.1).bar > JudgeParameters().bar > 1.0
+        True
+        """
+        budget = max(1e-3, self.false_kills_per_1000_agent_days)
+        return max(0.8, min(2.0, 1.0 + log(_AT_BAR_1 / budget) / _FEWER_BY_BAR))
+
+    def by_call(self) -> list[tuple[str, AnyDetector]]:
+        """Return the detectors that look at every call, in the order in which they build on one another."""
+        every = (
+            self.loop,
+            self.tempo,
+            self.surge,
+            self.stall,  # Works out the pace and erratic steps of runs for the next ones.
+            self.snowball,
+            self.errors,
+            self.price,
+            self.fanout,
+            self.drift,
+        )
+        return [(detector.name, detector) for detector in every if detector is not None]

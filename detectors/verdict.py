@@ -1,0 +1,75 @@
+"""From what the detectors say of a scope to one verdict."""
+
+from math import inf
+
+from msgspec import Struct
+
+from detectors.contract import Score
+
+SPEAK_AT = 0.3
+STEEP = 4.0
+"""Three quarters of the evidence that kills is worth an alert, five sixths a hold."""
+
+_ALONE_FROM = SPEAK_AT ** (1.0 / STEEP)
+_PACE = ("tempo", "surge")
+_DRIFT = "drift"
+_BACKING = (*_PACE, _DRIFT)
+_CEILINGS = ("ceiling", "run_ceiling")
+
+
+class Verdict(Struct, frozen=True, gc=False):
+    """What the judge says of a scope: 1 justifies a kill, 0.5 a hold, 0.3 an alert."""
+
+    scope: str
+    detector: str
+    value: float
+    alert_only: bool
+    reason: str
+    says: dict[str, float]
+    window_start_s: float
+    run: str = ""
+    seen_usd_per_min: float = 0.0
+    usual_usd_per_min: float = 0.0
+    sure: bool = False
+    """A hard ceiling of the customer's was passed: no floor or further sample is needed."""
+
+
+class Weighed(Struct, frozen=True, gc=False):
+    """The combined value, and which detector speaks for it."""
+
+    value: float
+    detector: str
+    score: Score
+    alert_only: bool = False
+    sure: bool = False
+
+
+_CALM = Weighed(0.0, "", Score(0.0, ""))
+
+
+def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
+    """Combine what several detectors say of one call.
+
+    A mark of its own kind (a loop, a snowball, ...) can justify a kill. Tempo and surge are two views of one
+    thing, pace: the stronger counts, less beside a mark than alone. Drift only warns, and backs the others. The
+    sum is a power mean, so two halves make less than one whole; `bar` raises what a kill takes.
+    """
+    if len(says) == 1:
+        ((detector, score),) = says.items()
+        if score.value < _ALONE_FROM and detector not in _CEILINGS:
+            return _CALM
+    for detector in _CEILINGS:
+        if detector in says:
+            return Weighed(max(1.0, says[detector].value), detector, says[detector], sure=True)
+    pace = max((says[name].value for name in _PACE if name in says), default=0.0)
+    drift = says[_DRIFT].value if _DRIFT in says else 0.0
+    marks = {name: score for name, score in says.items() if name not in _BACKING}
+    kill = pace
+    if marks:
+        total = sum(score.value**together for score in marks.values())
+        kill = max(pace, (total + (0.4 * pace) ** together + (0.5 * drift) ** together) ** (1.0 / together))
+    kill /= bar
+    if drift > kill:
+        return Weighed(drift**STEEP, _DRIFT, says[_DRIFT], alert_only=True)
+    detector, score = max((item for item in says.items() if item[0] != _DRIFT), key=lambda item: item[1].value)
+    return Weighed(min(kill**STEEP, inf), detector, score)
