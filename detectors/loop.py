@@ -15,7 +15,7 @@ _UNLIKE = 9
 _LOOPING = (*(i * o for i in (0.35, 0.2, 0.1) for o in (0.45, 0.4, 0.15)), 0.35)
 _HONEST = (0.008, 0.012, 0.02, 0.012, 0.03, 0.06, 0.018, 0.05, 0.1, 0.69)
 _RHYTHM_NEAR = (0.3, 0.8)
-_RHYTHM_LOOPING = (0.5, 0.3, 0.2)
+_RHYTHM_LOOPING = (0.62, 0.26, 0.12)
 _RHYTHM_HONEST = (0.17, 0.25, 0.58)
 
 
@@ -86,7 +86,7 @@ class Loop(Struct, frozen=True):
     learn_below_nats: float = 7.0
     compared: int = 6
     call_nats_max: float = 3.5
-    accumulating: float = 0.5
+    accumulating: float = 0.3
 
     def begin(self) -> LoopMemory:
         """Return a memory with no calls, and the usual frequencies."""
@@ -105,14 +105,14 @@ class Loop(Struct, frozen=True):
         nats = log(_LOOPING[kind] * memory.total / memory.counts[kind])
         if learn:
             self._learn(memory, kind)
-        if kind != _UNLIKE:
-            nats = min(nats + self._repeat(memory, scene, learn), self.call_nats_max)
-        nats += max(-1.2, min(0.0, 0.7 - scene.gap_s * memory.hourly / 1800.0))
-        memory.tally(call.now_s)
         if nats > 0.0:
             nats *= min(1.0, 3.5 * memory.counts[_UNLIKE] / memory.total)
+        if kind != _UNLIKE:
+            nats = min(nats + self._repeat(memory, scene, learn), self.call_nats_max)
             if scene.run.calls and call.input_tokens - scene.run.input_tokens >= 0.8 * call.output_tokens:
                 nats *= self.accumulating  # It takes in its own answers: polling, perhaps, rather than stuck.
+        nats += max(-1.2, min(0.0, 0.7 - scene.gap_s * memory.hourly / 1800.0))
+        memory.tally(call.now_s)
         total = evidence.add(nats, call.now_s, max(self.fade_s, self.fade_calls * 3600.0 / memory.hourly))
         unlike = self._remember(memory, scene)
         if total <= 0.0 and not unlike:

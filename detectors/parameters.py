@@ -17,7 +17,7 @@ from detectors.surge import Surge
 from detectors.team import TeamRise
 from detectors.tempo import Tempo
 
-_AT_BAR_1 = 4.0
+_AT_BAR_1 = 1.0
 """False kills a 1,000 agent-days at the detectors' own bars, measured on real traffic."""
 _FEWER_BY_BAR = 9.0
 """How fast they get fewer as the bar rises: e to the power of this for each whole bar."""

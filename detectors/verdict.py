@@ -12,6 +12,7 @@ STEEP = 4.0
 
 _ALONE_FROM = SPEAK_AT ** (1.0 / STEEP)
 _PACE = ("tempo", "surge")
+_STEPS = ("stall", "snowball")
 _DRIFT = "drift"
 _BACKING = (*_PACE, _DRIFT)
 _CEILINGS = ("ceiling", "run_ceiling")
@@ -51,7 +52,8 @@ def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
     """Combine what several detectors say of one call.
 
     A mark of its own kind (a loop, a snowball, ...) can justify a kill. Tempo and surge are two views of one
-    thing, pace: the stronger counts, less beside a mark than alone. Drift only warns, and backs the others. The
+    thing, pace: the stronger counts, less beside a mark than alone; stall and snowball both look at the steps of a
+    run, so the stronger counts too. Drift only warns, and backs the others. The
     sum is a power mean, so two halves make less than one whole; `bar` raises what a kill takes.
     """
     if len(says) == 1:
@@ -66,7 +68,8 @@ def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
     marks = {name: score for name, score in says.items() if name not in _BACKING}
     kill = pace
     if marks:
-        total = sum(score.value**together for score in marks.values())
+        step = max((marks[name].value for name in _STEPS if name in marks), default=0.0)
+        total = step**together + sum(score.value**together for name, score in marks.items() if name not in _STEPS)
         kill = max(pace, (total + (0.4 * pace) ** together + (0.5 * drift) ** together) ** (1.0 / together))
     kill /= bar
     if drift > kill:
