@@ -50,7 +50,7 @@ class JudgeParameters(Struct, frozen=True, kw_only=True):
     def bar(self) -> float:
         """Return by how much a score must pass the detectors' own bars for a kill.
 
-        >>> JudgeParameters(false_kills_per_1000_agent_days=0.1).bar > JudgeParameters().bar > 1.0
+        >>> JudgeParameters(false_kills_per_1000_agent_days=0.1).bar > JudgeParameters().bar
         True
         """
         budget = max(1e-3, self.false_kills_per_1000_agent_days)
