@@ -75,7 +75,7 @@ class Loop(Struct, frozen=True):
     watches: ClassVar[Watches] = "agent"
     memory_type: ClassVar[type[Struct]] = LoopMemory
 
-    bar_nats: float = 26.0
+    bar_nats: float = 23.0
     fade_s: float = 3600.0
     fade_calls: float = 20.0
     bar_nats_per_log_rate: float = 2.2
@@ -85,7 +85,7 @@ class Loop(Struct, frozen=True):
     bar_nats_max: float = 100.0
     learn_below_nats: float = 7.0
     compared: int = 6
-    call_nats_max: float = 3.5
+    call_nats_max: float = 4.0
     accumulating: float = 0.3
 
     def begin(self) -> LoopMemory:
