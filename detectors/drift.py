@@ -117,7 +117,7 @@ class Drift(Struct, frozen=True):
                 memory.above = max(0.0, memory.above + max(-3.0, min(self.sigmas_max, sigmas)) - self.slack)
                 memory.above = min(memory.above, 1.5 * self.bar)
                 memory.told = memory.told and memory.above > 0.4 * self.bar
-            memory.seen, memory.usual = calls, (calls + 2.0) * 2.718281828 ** (-apart) - 2.0
+            memory.seen, memory.usual = float(calls), (calls + 2.0) * 2.718281828 ** (-apart) - 2.0
             memory.season.learn(past, log_calls, self.learn_sigmas if memory.above < 0.4 * self.bar else 0.2)
             memory.active += max(0.01, 1.0 / memory.season.hours) * ((calls > 0) - memory.active)
             calls = 0
