@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
+from detectors.contract import CALM, Scene, Score, Watches
 
 _HOUR_S = 3600.0
 _START_LOG_SD = 0.5
@@ -82,6 +82,7 @@ class Drift(Struct, frozen=True):
     hours_min: int = 48
     active_min: float = 0.8
     most: float = 0.9
+    speak_from: float = 0.6
 
     def begin(self) -> DriftMemory:
         """Return a memory without hours."""
@@ -96,7 +97,7 @@ class Drift(Struct, frozen=True):
             memory.hour, memory.calls = hour, 0
         memory.calls += 1
         value = min(self.most, memory.above / self.bar)
-        if value < SPEAK_FROM:
+        if value < self.speak_from:
             return memory, CALM
         reason = (
             f"{memory.seen:,.0f} calls in the last hour instead of about {memory.usual:,.0f}, "

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from detectors.contract import CALM, SPEAK_FROM, Scene, Score, TreeTrack, Watches
+from detectors.contract import CALM, Scene, Score, TreeTrack, Watches
 
 
 class FanoutMemory(Struct, array_like=True, gc=False):
@@ -44,6 +44,7 @@ class Fanout(Struct, frozen=True):
     erratic_max_nats: float = 4.0
     fade_s: float = 600.0
     learn_after_s: float = 1800.0
+    speak_from: float = 0.5
 
     def begin(self) -> FanoutMemory:
         """Return a memory without runs."""
@@ -67,7 +68,7 @@ class Fanout(Struct, frozen=True):
         )
         if span_s > self.learn_after_s and value < 0.5:
             self._learn(memory, tree)
-        if value < SPEAK_FROM:
+        if value < self.speak_from:
             return memory, CALM
         reason = f"{tree.children} runs started by runs, {tree.depth} levels deep, in {span_s:.0f} s"
         return memory, Score(value, reason, "tree")

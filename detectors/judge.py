@@ -1,7 +1,9 @@
 """The judge: one call in, verdicts out. Composes the detectors; pure, and constant time a call."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import log
+from operator import attrgetter
+from typing import Any
 
 from detectors import standing
 from detectors.ceiling import CeilingMemory
@@ -25,7 +27,9 @@ class Judge:
 
     def __init__(self, parameters: JudgeParameters | None = None) -> None:
         self.parameters = parameters or JudgeParameters()
-        self._detectors = self.parameters.by_call()
+        detectors = self.parameters.by_call()
+        self._detectors = detectors
+        self._known = _getter([name for name, _ in detectors])
         self._limited = self.parameters.agent_ceiling.active or self.parameters.run_ceiling.active
         self._bar = self.parameters.bar
 
@@ -37,22 +41,24 @@ class Judge:
             memory = state.agents[agent] = begin(call.now_s)
         state.touched.add(("agents", agent))
         tree = state.tree_of(call)
-        if standing.blocked(state, memory, tree, call):
+        if (tree is not None or memory.blocked or state.teams) and standing.blocked(state, memory, tree, call):
             memory.last_s = call.now_s
             return _NONE
         run = memory.runs.pop(call.run, None) or RunTrack(call.now_s, call.now_s)
         scene = _scene(state, memory, tree, run, call)
         says = self._ceilings(memory, scene) if self._limited else {}
-        for name, detector in self._detectors:
-            known = getattr(memory, name)
-            if known is None:
-                known = detector.begin()
-                setattr(memory, name, known)
-            _, score = detector.step(known, scene)
+        for (name, detector), known in zip(self._detectors, self._known(memory), strict=True):
+            _, score = detector.step(known or self._begin(memory, name), scene)
             if score is not CALM:
                 says[name] = score
         _follow(memory, run, call, tree)
         return self._verdicts(state, memory, call, says) if says else _NONE
+
+    def _begin(self, memory: AgentMemory, name: str) -> Any:
+        """Give a new agent, or one from before a change of the configuration, a memory that it lacks."""
+        begun = getattr(self.parameters, name).begin()
+        setattr(memory, name, begun)
+        return begun
 
     def _ceilings(self, memory: AgentMemory, scene: Scene) -> dict[str, Score]:
         limits, says = self.parameters, {}
@@ -119,6 +125,13 @@ class Judge:
     def released(self, state: JudgeState, scope: str, _now_s: float, *, planned: bool) -> None:
         """Note that a scope may work again; `planned` says that what it did was meant, so it teaches."""
         standing.released(state, scope, planned=planned)
+
+
+def _getter(names: list[str]) -> Callable[[AgentMemory], tuple[Any, ...]]:
+    """Return what reads all of these fields at once, which is faster than one by one."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda memory: tuple(getattr(memory, name) for name in names)
 
 
 def _scene(state: JudgeState, memory: AgentMemory, tree: TreeMemory | None, run: RunTrack, call: Call) -> Scene:
