@@ -21,6 +21,7 @@ class ErrorsMemory(Struct, array_like=True, gc=False):
     chain_input: int
     chain_run: str
     evidence: Evidence
+    chain_at_s: float = 0.0
 
 
 class Errors(Struct, frozen=True):
@@ -64,6 +65,9 @@ class Errors(Struct, frozen=True):
             self._learn(memory, 0.0)
             return memory, CALM
         total = memory.evidence.add(log(0.95 / share), call.now_s, self.mixed_fade_s)
+        if memory.chain and call.at_s - 0.7 * call.latency_s < memory.chain_at_s:
+            return memory, CALM  # It began before the last one failed: another caller's, no retry.
+        memory.chain_at_s = call.at_s
         if memory.chain and self._same(memory, call):
             memory.chain *= exp((memory.chain_last_s - call.now_s) / self.fade_s)
         else:

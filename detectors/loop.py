@@ -75,7 +75,7 @@ class Loop(Struct, frozen=True):
     watches: ClassVar[Watches] = "agent"
     memory_type: ClassVar[type[Struct]] = LoopMemory
 
-    bar_nats: float = 23.0
+    bar_nats: float = 21.0
     fade_s: float = 3600.0
     fade_calls: float = 20.0
     bar_nats_per_log_rate: float = 2.2
@@ -86,6 +86,7 @@ class Loop(Struct, frozen=True):
     learn_below_nats: float = 7.0
     compared: int = 6
     call_nats_max: float = 4.0
+    forget: float = 0.025
     accumulating: float = 0.3
 
     def begin(self) -> LoopMemory:
@@ -111,6 +112,7 @@ class Loop(Struct, frozen=True):
             nats = min(nats + self._repeat(memory, scene, learn), self.call_nats_max)
             if scene.run.calls and call.input_tokens - scene.run.input_tokens >= 0.8 * call.output_tokens:
                 nats *= self.accumulating  # It takes in its own answers: polling, perhaps, rather than stuck.
+        nats -= self.forget * evidence.nats
         nats += max(-1.2, min(0.0, 0.7 - scene.gap_s * memory.hourly / 1800.0))
         memory.tally(call.now_s)
         total = evidence.add(nats, call.now_s, max(self.fade_s, self.fade_calls * 3600.0 / memory.hourly))

@@ -20,6 +20,7 @@ class PriceMemory(Struct, array_like=True, gc=False):
     suspect_calls: int = 0
     suspect_since_s: float = 0.0
     suspect_price: float = 0.0
+    surprise: float = 0.0
 
     def plan(self) -> None:
         """Accept the suspect model: a person said that it was meant."""
@@ -39,8 +40,9 @@ class Price(Struct, frozen=True):
     """Catches a switch to a model that the agent has never used and that costs many times the dearest it has.
 
     How surprising a new model is depends on the agent: one that has used a single model for hundreds of runs may
-    be stopped at the second call, one that changes models from run to run may not. A model that nobody stopped is
-    accepted after `accept_calls` calls and a day. Fooled by a dearer model the agent has used before.
+    be stopped at the second call, one that changes models from run to run may not. A model that is little surprising
+    when it first appears is accepted at once, one that nobody stopped after `accept_calls` calls and a day. Fooled
+    by a dearer model the agent has used before.
 
     `ratio`: how many times dearer a model must be. `bar_nats`: surprise that justifies a kill.
     `calls_min`: calls on the new model before a kill.
@@ -53,6 +55,7 @@ class Price(Struct, frozen=True):
     ratio: float = 4.5
     bar_nats: float = 4.5
     calls_min: int = 2
+    accept_below: float = 0.7
     accept_calls: int = 300
     accept_s: float = 86_400.0
 
@@ -75,14 +78,17 @@ class Price(Struct, frozen=True):
                 self._count_run(memory, scene)
             return memory, CALM
         if memory.suspect != call.model:
+            surprise = log((memory.runs + 2.0) / (len(memory.models) - 0.5))
+            if surprise < self.accept_below * self.bar_nats:
+                memory.accept(call.model, price)
+                return memory, CALM
             memory.suspect, memory.suspect_calls, memory.suspect_since_s = call.model, 0, call.now_s
-            memory.suspect_price = price
+            memory.suspect_price, memory.surprise = price, surprise
         memory.suspect_calls += 1
         if memory.suspect_calls > self.accept_calls and call.now_s - memory.suspect_since_s > self.accept_s:
             memory.accept(call.model, price)
             return memory, CALM
-        surprise = log((memory.runs + 2.0) / (len(memory.models) - 0.5))
-        value = surprise / self.bar_nats
+        value = memory.surprise / self.bar_nats
         if memory.suspect_calls < self.calls_min:
             value = min(value, 0.9)
         times = price / max(memory.dearest, 1.0)
