@@ -74,7 +74,7 @@ class Drift(Struct, frozen=True):
     watches: ClassVar[Watches] = "agent"
     memory_type: ClassVar[type[Struct]] = DriftMemory
 
-    bar: float = 14.0
+    bar: float = 13.2
     slack: float = 0.6
     sigmas_max: float = 2.0
     learn_sigmas: float = 1.0

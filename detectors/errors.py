@@ -40,7 +40,7 @@ class Errors(Struct, frozen=True):
     watches: ClassVar[Watches] = "agent"
     memory_type: ClassVar[type[Struct]] = ErrorsMemory
 
-    chain_max: float = 5.0
+    chain_max: float = 4.6
     fade_s: float = 30.0
     same_within: float = 0.02
     bar_nats: float = 20.0

@@ -33,7 +33,7 @@ class Fanout(Struct, frozen=True):
     watches: ClassVar[Watches] = "tree"
     memory_type: ClassVar[type[Struct]] = FanoutMemory
 
-    bar_nats: float = 8.5
+    bar_nats: float = 7.8
     parent_share: float = 0.05
     prior_roots: float = 20.0
     children_free: int = 12

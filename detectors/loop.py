@@ -75,7 +75,7 @@ class Loop(Struct, frozen=True):
     watches: ClassVar[Watches] = "agent"
     memory_type: ClassVar[type[Struct]] = LoopMemory
 
-    bar_nats: float = 21.0
+    bar_nats: float = 18.0
     fade_s: float = 3600.0
     fade_calls: float = 20.0
     bar_nats_per_log_rate: float = 2.2

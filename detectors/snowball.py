@@ -40,7 +40,7 @@ class Snowball(Struct, frozen=True):
     watches: ClassVar[Watches] = "run"
     memory_type: ClassVar[type[Struct]] = SnowballMemory
 
-    bar_nats: float = 20.0
+    bar_nats: float = 18.5
     prior_steps: float = 40.0
     memory_steps: float = 2000.0
     berth: float = 1.4

@@ -46,7 +46,7 @@ class Stall(Struct, frozen=True):
     watches: ClassVar[Watches] = "run"
     memory_type: ClassVar[type[Struct]] = StallMemory
 
-    bar_nats: float = 23.0
+    bar_nats: float = 22.0
     bar_nats_max: float = 120.0
     berth: float = 1.5
     fade_s: float = 1200.0

@@ -86,7 +86,7 @@ class TeamRise(Struct, frozen=True):
     watches: ClassVar[Watches] = "team"
     memory_type: ClassVar[type[Struct]] = TeamMemory
 
-    bar: float = 3.5
+    bar: float = 3.3
     member_max: float = 0.5
     calls_min: float = 2.0
     members_min: int = 4

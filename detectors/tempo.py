@@ -37,7 +37,6 @@ class Tempo(Struct, frozen=True):
 
     bar_nats: float = 90.0
     call_nats_max: float = 1.8
-    most: float = 0.65
     fade_s: float = 600.0
     prior_calls: float = 60.0
     memory_calls: float = 2000.0
@@ -76,4 +75,4 @@ class Tempo(Struct, frozen=True):
         reason = (
             f"{evidence.calls} calls in {span_s:.0f} s without a pause; {slower:.0%} of its gaps are usually longer"
         )
-        return memory, Score(min(value, self.most), reason)
+        return memory, Score(value, reason)

@@ -7,11 +7,12 @@ from msgspec import Struct
 from detectors.contract import Score
 
 SPEAK_AT = 0.3
-STEEP = 4.0
-"""Three quarters of the evidence that kills is worth an alert, five sixths a hold."""
+STEEP = 5.0
+"""Four fifths of the evidence that kills is worth an alert, seven eighths a hold."""
 
 _ALONE_FROM = SPEAK_AT ** (1.0 / STEEP)
 _PACE = ("tempo", "surge")
+_TEMPO_MOST = 0.65
 _STEPS = ("stall", "snowball")
 _DRIFT = "drift"
 _BACKING = (*_PACE, _DRIFT)
@@ -48,6 +49,13 @@ class Weighed(Struct, frozen=True, gc=False):
 _CALM = Weighed(0.0, "", Score(0.0, ""))
 
 
+def _pace(says: dict[str, Score]) -> float:
+    """Tempo alone is never sure; beside a surge of the same agent it is worth half of what it says."""
+    tempo = min(1.0, says["tempo"].value) if "tempo" in says else 0.0
+    surge = says["surge"].value if "surge" in says else 0.0
+    return max(surge, min(tempo, _TEMPO_MOST), 0.5 * tempo + 0.6 * surge if tempo and surge else 0.0)
+
+
 def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
     """Combine what several detectors say of one call.
 
@@ -63,7 +71,7 @@ def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
     for detector in _CEILINGS:
         if detector in says:
             return Weighed(max(1.0, says[detector].value), detector, says[detector], sure=True)
-    pace = max((says[name].value for name in _PACE if name in says), default=0.0)
+    pace = _pace(says)
     drift = says[_DRIFT].value if _DRIFT in says else 0.0
     marks = {name: score for name, score in says.items() if name not in _BACKING}
     kill = pace
