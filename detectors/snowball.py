@@ -9,9 +9,9 @@ from msgspec import Struct
 from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
 
 # Upper ends of the growth of the input from one step of a run to the next, in tokens.
-_ENDS = (0, 200, 500, 1000, 2000, 4000, 8000)
-_RUNAWAY = (0.005, 0.01, 0.04, 0.13, 0.28, 0.32, 0.165, 0.05)
-_HONEST = (0.06, 0.09, 0.25, 0.22, 0.16, 0.11, 0.06, 0.05)
+_ENDS = (0, 200, 500, 1000, 2000, 4000, 8000, 16_000)
+_RUNAWAY = (0.005, 0.01, 0.04, 0.12, 0.25, 0.27, 0.16, 0.09, 0.055)
+_HONEST = (0.06, 0.09, 0.25, 0.22, 0.16, 0.11, 0.06, 0.03, 0.02)
 _ALIKE_ENDS = (0.5, 1.2)
 _ALIKE_NATS = (1.0, -0.7, -2.5)
 
