@@ -163,7 +163,8 @@ def _follow(memory: AgentMemory, run: RunTrack, call: Call, tree: TreeMemory | N
     memory.last_s = call.now_s
     run.calls += 1
     run.last_s = call.now_s
-    run.input_tokens = call.input_tokens
+    if not call.failed:
+        run.input_tokens = call.input_tokens
     run.spend_micro_usd += call.spend_micro_usd
     roots = memory.roots
     roots.append(call.run if tree is None else tree.root)

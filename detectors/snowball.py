@@ -40,12 +40,12 @@ class Snowball(Struct, frozen=True):
     watches: ClassVar[Watches] = "run"
     memory_type: ClassVar[type[Struct]] = SnowballMemory
 
-    bar_nats: float = 18.5
+    bar_nats: float = 16.0
     prior_steps: float = 40.0
     memory_steps: float = 2000.0
     berth: float = 1.4
     bar_nats_max: float = 60.0
-    forget: float = 0.08
+    forget: float = 0.1
     step_nats_max: float = 3.2
     learn_below_nats: float = 6.0
 

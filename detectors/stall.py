@@ -46,10 +46,11 @@ class Stall(Struct, frozen=True):
     watches: ClassVar[Watches] = "run"
     memory_type: ClassVar[type[Struct]] = StallMemory
 
-    bar_nats: float = 22.0
+    bar_nats: float = 23.0
     bar_nats_max: float = 120.0
     berth: float = 1.5
     fade_s: float = 1200.0
+    forget: float = 0.015
     step_nats_max: float = 2.6
     lasting_nats_max: float = 0.8
     prior_steps: float = 80.0
@@ -83,7 +84,7 @@ class Stall(Struct, frozen=True):
         run.erratic_nats = max(0.0, run.erratic_nats * 0.95 + log(_TURNS_ERRATIC[turn] / share))
         nats = lasting + log(_TURNS_RUNAWAY[turn] / share)
         nats = min(nats + min(scene.pace_nats, 2.0), self.step_nats_max)
-        total = run.stall_nats * exp(-gap_s / self.fade_s) + nats
+        total = run.stall_nats * (exp(-gap_s / self.fade_s) - self.forget) + nats
         if total <= 0.0:
             run.stall_nats, run.stall_steps = 0.0, 0
         else:

@@ -50,10 +50,9 @@ _CALM = Weighed(0.0, "", Score(0.0, ""))
 
 
 def _pace(says: dict[str, Score]) -> float:
-    """Tempo alone is never sure; beside a surge of the same agent it is worth half of what it says."""
-    tempo = min(1.0, says["tempo"].value) if "tempo" in says else 0.0
-    surge = says["surge"].value if "surge" in says else 0.0
-    return max(surge, min(tempo, _TEMPO_MOST), 0.5 * tempo + 0.6 * surge if tempo and surge else 0.0)
+    """Return the stronger of tempo and surge; tempo is never sure, as bursts of honest work are as fast."""
+    tempo = min(_TEMPO_MOST, says["tempo"].value) if "tempo" in says else 0.0
+    return max(tempo, says["surge"].value if "surge" in says else 0.0)
 
 
 def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
