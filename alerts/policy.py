@@ -1,6 +1,6 @@
 """From a score to a decision: the ladder, its floors and its limits. Pure: time comes in as a number."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Self
 
@@ -36,6 +36,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     blast_agents_share: float = 0.1
     blast_agents_min: int = 5
     blast_window_s: float = 3600.0
+    blast_usd: float | None = None
+    """Spend that may be stopped within the window, by the scopes' rates when they were killed."""
 
 
 class RuleBook:
@@ -94,9 +96,9 @@ class Standing(Struct, array_like=True):
 
 
 class Blast(Struct, array_like=True):
-    """Scopes killed without a person, with the time of each, oldest first."""
+    """Scopes killed without a person, oldest first: when, which, and the dollars a minute that it spent."""
 
-    kills: list[tuple[float, str]] = []
+    kills: list[tuple[float, str, float]] = []
 
 
 def decide(
@@ -108,12 +110,13 @@ def decide(
     """
     if standing.in_force(now_s) and standing.action is Action.KILL:
         return None
-    if standing.action is Action.KILL or now_s - standing.last_s > rules.quiet_s:
+    lapsed = _RANK[standing.action] >= _RANK[Action.THROTTLE] and not standing.in_force(now_s)
+    if lapsed or now_s - standing.last_s > rules.quiet_s:
         _renew(standing)
     standing.last_s = now_s
     action, note = _rung(rules, standing, breach)
     if action is Action.KILL:
-        action, note = _within_blast(rules, blast, breach.scope, agents, now_s, note)
+        action, note = _within_blast(rules, blast, breach, agents, now_s)
     if _RANK[action] <= _RANK[standing.action] or now_s < standing.quiet_until_s:
         return None
     return _act(rules, standing, breach, action, note, now_s)
@@ -162,17 +165,18 @@ def _below_floor(rules: Rules, breach: Breach) -> str:
     return ""
 
 
-def _within_blast(rules: Rules, blast: Blast, scope: str, agents: int, now_s: float, note: str) -> tuple[Action, str]:
-    """Hold back a kill when too many scopes were killed lately without a person."""
+def _within_blast(rules: Rules, blast: Blast, breach: Breach, agents: int, now_s: float) -> tuple[Action, str]:
+    """Hold back a kill when too much was killed lately without a person."""
     blast.kills[:] = [k for k in blast.kills if k[0] > now_s - rules.blast_window_s]
+    minutes, rate = rules.blast_window_s / 60, breach.evidence.seen_usd_per_min
     room = max(rules.blast_agents_min, int(rules.blast_agents_share * agents))
-    if len({s for _, s in blast.kills} | {scope}) > room:
-        return (
-            Action.HOLD,
-            f"{room} scopes were killed within {rules.blast_window_s / 60:.0f} min: a person has to decide",
-        )
-    blast.kills.append((now_s, scope))
-    return Action.KILL, note
+    if len({scope for _, scope, _ in blast.kills} | {breach.scope}) > room:
+        return Action.HOLD, f"{room} scopes were killed within {minutes:.0f} min: a person has to decide"
+    stopped = minutes * (rate + sum(usd for _, _, usd in blast.kills))
+    if rules.blast_usd is not None and stopped > rules.blast_usd:
+        return Action.HOLD, f"${stopped:,.0f} would be stopped within {minutes:.0f} min: a person has to decide"
+    blast.kills.append((now_s, breach.scope, rate))
+    return Action.KILL, ""
 
 
 def _act(rules: Rules, standing: Standing, breach: Breach, action: Action, note: str, now_s: float) -> Decision:
@@ -210,8 +214,3 @@ def release(rules: Rules, standing: Standing, now_s: float) -> None:
     """Forget what was in force: a person released the scope; it has `cooldown_s` before the next decision."""
     _renew(standing)
     standing.quiet_until_s = now_s + rules.cooldown_s
-
-
-def strongest(breaches: Sequence[Breach]) -> Breach | None:
-    """Return the breach with the highest value, the first of equals."""
-    return max(breaches, key=lambda b: b.value, default=None)

@@ -41,6 +41,7 @@ def _rules(policy: Policy, protected: tuple[str, ...], *, shadow: bool) -> Rules
         blast_agents_share=policy.blast_radius.max_agents_percent / 100,
         blast_agents_min=policy.blast_radius.max_agents,
         blast_window_s=policy.blast_radius.window_s,
+        blast_usd=policy.blast_radius.max_usd,
     )
 
 

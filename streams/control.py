@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import DecodeError, json
 
-from alerts.decision import Action, Decision
+from alerts.decision import Decision
 from alerts.gateway.wire import Command
 from streams.commander import Commander
 from streams.metrics import Metrics
@@ -65,15 +65,6 @@ class Control:
         self._covered.add(task)
         task.add_done_callback(self._covered.discard)
         self._metrics.obeyed_s.observe(max(0.0, self._clock() - command.issued_at))
-
-
-ACTIONS = {
-    "killed": Action.KILL,
-    "held": Action.HOLD,
-    "throttled": Action.THROTTLE,
-    "downgraded": Action.DOWNGRADE,
-    "released": Action.RELEASE,
-}
 
 
 async def read_compacted(client: Mapping[str, Any], topic: str, *, by_offset: bool = False) -> dict[str, bytes | None]:

@@ -90,6 +90,24 @@ def test_beyond_the_blast_radius_a_person_has_to_decide() -> None:
     assert actions == [Action.KILL] * 8 + [Action.HOLD] * 4
 
 
+def test_beyond_the_dollars_that_may_be_stopped_a_person_has_to_decide() -> None:
+    rules, blast = replace(ARMED, blast_usd=500.0), Blast([])
+    found = [
+        decide(rules, Standing(), breach(2.0, f"agent:a{n}", usd=5.0), float(n), blast=blast, agents=80)
+        for n in range(2)
+    ]
+
+    assert [d.action for d in found if d] == [Action.KILL, Action.HOLD]
+
+
+def test_a_hold_that_has_lapsed_is_renewed_while_the_breach_goes_on() -> None:
+    rules, standing, blast = replace(ARMED, blast_agents_min=0, blast_agents_share=0.0), Standing(), Blast([])
+    times = [float(60 * n) for n in range(100)]
+    found = [d.at_s for t in times if (d := decide(rules, standing, breach(2.0), t, blast=blast, agents=9))]
+
+    assert found == [0.0, 3600.0]
+
+
 @given(st.lists(st.floats(0, 10), max_size=60))
 def test_shadow_mode_marks_every_decision_and_decides_alike(values: list[float]) -> None:
     assert play(replace(ARMED, shadow=True), values) == play(ARMED, values)
