@@ -77,7 +77,7 @@ class Ceiling(Struct, frozen=True):
 
 
 class RunCeiling(Struct, frozen=True):
-    """Catches a run that passes a limit on its steps, spend, tokens of one call, wall time or depth.
+    """Catches a run that passes a limit on its steps, spend, tokens, tokens of one call, wall time or depth.
 
     A run is what the open-run table holds of it: a run that was silent for a day begins anew.
     """
@@ -87,6 +87,7 @@ class RunCeiling(Struct, frozen=True):
 
     steps: int | None = None
     usd: float | None = None
+    tokens: int | None = None
     input_tokens: int | None = None
     wall_s: float | None = None
     depth: int | None = None
@@ -94,7 +95,9 @@ class RunCeiling(Struct, frozen=True):
     @property
     def active(self) -> bool:
         """Tell whether any limit is set."""
-        return any(v is not None for v in (self.steps, self.usd, self.input_tokens, self.wall_s, self.depth))
+        return any(
+            v is not None for v in (self.steps, self.usd, self.tokens, self.input_tokens, self.wall_s, self.depth)
+        )
 
     def score(self, scene: Scene, depth: int) -> Score:
         """Judge the run of the scene's call, this call included; `depth` is 0 for a root run."""
@@ -102,6 +105,7 @@ class RunCeiling(Struct, frozen=True):
         checks = (
             (max(run.calls + 1, call.step), self.steps, "steps"),
             ((run.spend_micro_usd + call.spend_micro_usd) / 1e6, self.usd, "dollars"),
+            (run.tokens + call.input_tokens + call.output_tokens, self.tokens, "tokens"),
             (call.input_tokens, self.input_tokens, "input tokens in one call"),
             (call.now_s - run.first_s, self.wall_s, "seconds"),
             (depth, self.depth, "levels below its root"),

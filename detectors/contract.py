@@ -71,6 +71,8 @@ class RunTrack(Struct, array_like=True, gc=False):
     """Evidence that the context goes up and down; see `stall`."""
     stall_steps: int = 0
     stall_since_s: float = 0.0
+    tokens: int = 0
+    """Input and output of all its calls."""
 
 
 class TreeTrack(Struct, array_like=True, gc=False):

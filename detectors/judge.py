@@ -8,6 +8,7 @@ from typing import Any
 from detectors import standing
 from detectors.ceiling import CeilingMemory
 from detectors.contract import CALM, Call, RunTrack, Scene, Score, TeamMinute
+from detectors.limits import LimitBook
 from detectors.memory import AgentMemory, TreeMemory
 from detectors.parameters import JudgeParameters
 from detectors.state import JudgeState, begin, family
@@ -30,7 +31,9 @@ class Judge:
         detectors = self.parameters.by_call()
         self._detectors = detectors
         self._known = _getter([name for name, _ in detectors])
-        self._limited = self.parameters.agent_ceiling.active or self.parameters.run_ceiling.active
+        limits = self.parameters.limits
+        self._limits = LimitBook(limits, self.parameters.run_ceiling)
+        self._limited = bool(limits) or self.parameters.agent_ceiling.active or self.parameters.run_ceiling.active
         self._bar = self.parameters.bar
 
     def step(self, state: JudgeState, call: Call) -> Sequence[Verdict]:
@@ -46,7 +49,7 @@ class Judge:
             return _NONE
         run = memory.runs.pop(call.run, None) or RunTrack(call.now_s, call.now_s)
         scene = _scene(state, memory, tree, run, call)
-        says = self._ceilings(memory, scene) if self._limited else {}
+        says = self._ceilings(agent, memory, scene) if self._limited else {}
         for (name, detector), known in zip(self._detectors, self._known(memory), strict=True):
             _, score = detector.step(known or self._begin(memory, name), scene)
             if score is not CALM:
@@ -60,17 +63,18 @@ class Judge:
         setattr(memory, name, begun)
         return begun
 
-    def _ceilings(self, memory: AgentMemory, scene: Scene) -> dict[str, Score]:
-        limits, says = self.parameters, {}
-        if limits.agent_ceiling.active:
-            ceiling = limits.agent_ceiling
+    def _ceilings(self, agent: str, memory: AgentMemory, scene: Scene) -> dict[str, Score]:
+        says = {}
+        ceiling = self._limits.of(f"agent:{agent}", self.parameters.agent_ceiling)
+        if ceiling.active:
             memory.ceiling, score = ceiling.step(memory.ceiling or ceiling.begin(), scene)
             if score is not CALM:
                 says[ceiling.name] = score
-        if limits.run_ceiling.active:
-            score = limits.run_ceiling.score(scene, scene.depth)
+        of_run = self._limits.of_run(scene.call.run, agent, scene.call.team)
+        if of_run.active:
+            score = of_run.score(scene, scene.depth)
             if score is not CALM:
-                says[limits.run_ceiling.name] = score
+                says[of_run.name] = score
         return says
 
     def _verdicts(
@@ -98,7 +102,7 @@ class Judge:
         """Judge one closed minute of a team."""
         memory = memory or TeamMemory({})
         scope, verdicts = f"team:{minute.team}", []
-        ceiling = self.parameters.team_ceiling
+        ceiling = self._limits.of(scope, self.parameters.team_ceiling)
         if ceiling.active:
             memory.ceiling = memory.ceiling or CeilingMemory()
             tokens = sum(member[1] for member in minute.members.values())
@@ -166,6 +170,7 @@ def _follow(memory: AgentMemory, run: RunTrack, call: Call, tree: TreeMemory | N
     if not call.failed:
         run.input_tokens = call.input_tokens
     run.spend_micro_usd += call.spend_micro_usd
+    run.tokens += call.input_tokens + call.output_tokens
     roots = memory.roots
     roots.append(call.run if tree is None else tree.root)
     if len(roots) > _ROOTS_KEPT:

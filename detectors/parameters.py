@@ -9,6 +9,7 @@ from detectors.contract import AnyDetector
 from detectors.drift import Drift
 from detectors.errors import Errors
 from detectors.fanout import Fanout
+from detectors.limits import Limit
 from detectors.loop import Loop
 from detectors.price import Price
 from detectors.snowball import Snowball
@@ -26,6 +27,7 @@ _FEWER_BY_BAR = 9.0
 class JudgeParameters(Struct, frozen=True, kw_only=True):
     """What a customer may set.
 
+    The three ceilings hold for all agents, runs and teams; `limits` for those that a glob names.
     `false_kills_per_1000_agent_days` is the budget from which the bar follows. `together` says how detectors add
     up: 1 sums their scores, a large number takes the highest.
     """
@@ -34,6 +36,7 @@ class JudgeParameters(Struct, frozen=True, kw_only=True):
     agent_ceiling: Ceiling = Ceiling()
     run_ceiling: RunCeiling = RunCeiling()
     team_ceiling: Ceiling = Ceiling()
+    limits: tuple[Limit, ...] = ()
     loop: Loop | None = Loop()
     tempo: Tempo | None = Tempo()
     surge: Surge | None = Surge()

@@ -9,9 +9,11 @@ from alerts.gateway.keys import Role, SigningKey, Trust, write_keys
 from alerts.policy import RuleBook, Rules
 from detectors.ceiling import Ceiling, RunCeiling
 from detectors.judge import Judge, JudgeParameters
+from detectors.limits import Limit
 from streams.engine import Engine, EngineSettings
 from streams.prices import Prices, UnitPrice
 from streams.settings import Settings
+from streams.settings.parts import Limit as SetLimit
 from streams.settings.policy import Policy
 
 
@@ -68,28 +70,20 @@ def judge_of(settings: Settings) -> Judge:
         elif isinstance(parameters.get(name), dict):
             parameters[name].update(values)
     made = msgspec.convert(parameters, JudgeParameters)
+    limits = tuple(map(_limit, settings.limits))
     budget = settings.policy.false_kills_per_1000_agent_days
-    limits = _limits(settings)
-    return Judge(msgspec.structs.replace(made, false_kills_per_1000_agent_days=budget, **limits))
+    return Judge(msgspec.structs.replace(made, false_kills_per_1000_agent_days=budget, limits=limits))
 
 
-def _limits(settings: Settings) -> dict[str, Ceiling | RunCeiling]:
-    """Sum the limits up by kind: the lowest of each measure holds for every scope of that kind."""
-    found: dict[str, dict[str, float]] = {}
-    for limit in settings.limits:
-        kind = limit.scope.partition(":")[0]
-        table = found.setdefault("run" if limit.per == "run" or limit.steps or limit.depth else kind, {})
-        for measure in ("usd", "tokens"):
-            value = getattr(limit, measure)
-            if value is not None:
-                name = measure if limit.per == "run" else f"{measure}_per_{limit.per}"
-                table[name] = min(value, table.get(name, value))
-        for measure in ("steps", "depth"):
-            value = getattr(limit, measure)
-            if value is not None:
-                table[measure] = min(value, table.get(measure, value))
-    kinds: dict[str, type[Ceiling] | type[RunCeiling]] = {"agent": Ceiling, "team": Ceiling, "run": RunCeiling}
-    return {f"{kind}_ceiling": msgspec.convert(table, kinds[kind]) for kind, table in found.items() if kind in kinds}
+def _limit(limit: SetLimit) -> Limit:
+    """Translate a limit of the settings: what is counted over a window, and what of one run."""
+    measures = {"usd": limit.usd, "tokens": limit.tokens}
+    windows = (
+        {} if limit.per in (None, "run") else {f"{name}_per_{limit.per}": value for name, value in measures.items()}
+    )
+    runs = measures if limit.per == "run" else {}
+    run = {**runs, "steps": limit.steps, "depth": limit.depth}
+    return Limit(limit.scope, msgspec.convert(windows, Ceiling), msgspec.convert(run, RunCeiling))
 
 
 def engine_of(settings: Settings) -> Engine:
@@ -103,19 +97,14 @@ def keys_of(settings: Settings) -> tuple[dict[Role, SigningKey], Trust]:
     Without configured files, keys are made once in the data folder: enough to try out on one machine.
     Raises OSError or WireError when a configured file can't be read.
     """
-    folder = settings.keys.dir or settings.service.data_dir / "keys"
+    folder = settings.service.data_dir / "keys"
     if settings.keys.dir is None and not folder.exists():
         write_keys(folder)
-    files = {
-        Role.DETECTOR: settings.keys.detector_file or folder / "detector.key",
-        Role.APPROVER: settings.keys.approver_file or folder / "approver.key",
-        Role.COMMANDER: settings.keys.commander_file or folder / "commander.key",
-    }
+    files = {role: settings.keys.file_of(role.value) or folder / f"{role}.key" for role in Role}
     keys = {role: SigningKey.parse(path.read_bytes()) for role, path in files.items() if path.exists()}
     return keys, Trust.parse(trust_file(settings).read_bytes())
 
 
 def trust_file(settings: Settings) -> Path:
     """Return the path of the public keys that gateways need."""
-    folder = settings.keys.dir or settings.service.data_dir / "keys"
-    return settings.keys.trust_file or folder / "trust.json"
+    return settings.keys.file_of("trust") or settings.service.data_dir / "keys" / "trust.json"

@@ -46,8 +46,10 @@ class Limit(Section):
         if self.per is not None and self.usd is None and self.tokens is None:
             raise ValueError("per goes with usd or tokens; steps and depth are of one run")
         kind, colon, _ = self.scope.partition(":")
-        if not colon or kind not in {"agent", "team", "run", "workflow", "*"}:
+        if not colon or kind not in {"agent", "team", "run", "*"}:
             raise ValueError(f"{self.scope!r} is no scope; write kind:id with a glob, such as agent:* or team:research")
+        if kind == "run" and self.per not in {None, "run"}:
+            raise ValueError(f"usd and tokens of a run need per: run, not per: {self.per}; or name the agent")
         return self
 
 
