@@ -97,10 +97,6 @@ class Metrics:
             "Furthest that an event's clock ran ahead of the broker's in the last batch.",
             "Above a few seconds: set the producer's clock (NTP).",
         )
-        self.reload_ok = self._gauge(
-            "config_reload_ok", "1 if the settings on disk are in force.", "0: run `brakeline validate` on the file."
-        )
-        self.reload_ok.set(1)
         self.reloaded_at_s = self._gauge(
             "config_last_reload_timestamp_seconds", "When the settings in force were read.", ""
         )
