@@ -31,6 +31,24 @@ def fleet_lines(events: int, start_s: float, seed: int = 5) -> list[bytes]:
     raise ValueError(f"the plan has only {len(found)} events")
 
 
+RUBBISH = (
+    b"not JSON",
+    b'{"event_id": "cut off',
+    b'{"event_id": "no-agent", "ts": 1.0, "agent": "", "model": "gpt-4o", "input_tokens": 1, "output_tokens": 1}',
+    b'{"event_id": "no-time", "agent": "agent-1", "model": "gpt-4o", "input_tokens": 1, "output_tokens": 1}',
+)
+
+
+def spoiled(lines: Iterable[bytes], every: int = 100) -> list[bytes]:
+    """Return the lines with a line of rubbish after each `every`th."""
+    found = []
+    for number, line in enumerate(lines, 1):
+        found.append(line)
+        if number % every == 0:
+            found.append(RUBBISH[number // every % len(RUBBISH)])
+    return found
+
+
 def replayed(settings: Settings, lines: Iterable[bytes], at_once: int = 1_777) -> tuple[Replay, list[Decision]]:
     """Return the engines after the same events without Kafka, and their decisions."""
     replay = replay_of(settings, PARTITIONS)
@@ -42,8 +60,8 @@ def hours_by_hand(lines: Iterable[bytes]) -> dict[tuple[str, int], tuple[int, in
     """Return calls and tokens by agent and hour, each event id once; shares no code with the engine."""
     seen, totals = set(), defaultdict[tuple[str, int], Counter[str]](Counter)
     for line in lines:
-        event = msgspec.json.decode(line)
-        if event["event_id"] in seen:
+        event = {} if line in RUBBISH else msgspec.json.decode(line)
+        if not event or event["event_id"] in seen:
             continue
         seen.add(event["event_id"])
         hour = int(min(event["ts"], event["ingest_ts"])) // 3600 * 3600

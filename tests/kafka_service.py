@@ -30,8 +30,9 @@ from streams.rows import AgentRow
 from streams.settings import Settings
 from streams.state import changelog_of
 
-SCRIPT = Path(__file__).parent / "kafka" / "service_process.py"
+ROOT = Path(__file__).resolve().parent.parent
 PARTITIONS = 4
+FOREVER_H = 24 * 365 * 20
 
 
 class Installation:
@@ -42,7 +43,12 @@ class Installation:
         self._folder = folder
         self._values: dict[str, Any] = {
             "kafka": {"bootstrap": kafka, "session_timeout_ms": 6_000},
-            "topics": {"prefix": self.name, "partitions": PARTITIONS, "timestamp_type": "create"},
+            "topics": {
+                "prefix": self.name,
+                "partitions": PARTITIONS,
+                "timestamp_type": "create",
+                "retention_h": FOREVER_H,
+            },
             "service": {"app_id": self.name, "data_dir": str(folder / self.name)},
             "mode": "armed",
             "logs": {"level": "info", "format": "text"},
@@ -86,21 +92,26 @@ class Installation:
         """Write events as fast as it goes; a record's time is its `ingest_ts`."""
         await produce(records(lines), self.client, self.events)
 
-    async def start(self, instance: str) -> "ServiceWorker":
-        """Start a worker process."""
-        (port,) = free_ports(1)
-        service = {**self._values["service"], "instance_id": instance, "web_port": port}
+    def config(self, instance: str = "tool", **service: Any) -> Path:
+        """Write the settings of a worker, or of a tool, and return the file."""
         file = self._folder / f"{self.name}-{instance}.yaml"
-        file.write_text(json.dumps({**self._values, "service": service}))
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(SCRIPT), str(file)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        worker = ServiceWorker(process, port)
+        file.write_text(json.dumps({**self._values, "service": {**self._values["service"], **service}}))
+        return file
+
+    async def start(self, instance: str) -> "ServiceWorker":
+        """Start `brakeline run`."""
+        (port,) = free_ports(1)
+        config = self.config(instance, instance_id=instance, web_port=port)
+        worker = ServiceWorker(await spawn("run", "--config", str(config)), port)
         self.workers.append(worker)
         return worker
+
+    async def command(self, *arguments: str) -> str:
+        """Run a command of `brakeline` to its end and return what it says; it has to exit with 0."""
+        process = await spawn(*arguments, "--config", str(self.config()))
+        said, _ = await process.communicate()
+        assert process.returncode == 0, said.decode()
+        return said.decode()
 
     async def done(self, deadline_s: float = 60.0) -> None:
         """Wait until every stage has committed all that the stage before it has written."""
@@ -167,6 +178,17 @@ class Installation:
             rows[record.key] = record.value
         agents = {key[2:].decode(): value for key, value in rows.items() if key.startswith(b"a:") and value is not None}
         return hours_of({name: msgspec.msgpack.decode(row, type=AgentRow) for name, row in agents.items()})
+
+
+async def spawn(*arguments: str) -> asyncio.subprocess.Process:
+    """Start `brakeline` with arguments."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "streams.cli", *arguments),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
 
 
 class ServiceWorker(Worker):
