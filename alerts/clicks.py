@@ -1,4 +1,4 @@
-"""PURE: what a click in Slack asks for, who may ask it, and whether it still fits what is true."""
+"""PURE: what a click in Slack or on the page asks for, who may ask it, and whether it still fits what is true."""
 
 import hashlib
 import hmac
@@ -32,7 +32,10 @@ REASON_BLOCK = "reason"
 
 
 class Click(Struct, frozen=True, kw_only=True):
-    """One press of a button, or the reason that was asked for after it (then `trigger_id` is empty)."""
+    """One press of a button, or the reason that was asked for after it (then `trigger_id` is empty).
+
+    `via` is where it was pressed, "slack" or "page".
+    """
 
     verb: Verb
     target: Target
@@ -40,11 +43,12 @@ class Click(Struct, frozen=True, kw_only=True):
     reason: str = ""
     trigger_id: str = ""
     channel: str = ""
+    via: str = "slack"
 
     @property
     def actor(self) -> str:
         """Who did it, as decisions and the audit say it."""
-        return f"slack:{self.user}"
+        return f"{self.via}:{self.user}"
 
 
 class Asked(Struct, frozen=True):
@@ -120,14 +124,15 @@ def refusal(click: Click, role: Role | None, incident: Incident | None, members:
     if incident.scope.startswith("global:") and incident.kind == "single" and RANKS[role] < RANKS["admin"]:
         return "Only an admin may act on everything at once."
     if target_of(incident, members) != click.target:
-        return "It has changed since this button was drawn. Look at the message as it is now, then press again."
-    if not _fits(click.verb, incident, members):
+        return "It has changed since this button was drawn. Look at it as it is now, then press again."
+    if not fits(click.verb, incident, members):
         who = f" by {incident.status_by}" if incident.status_by else ""
         return f"Nothing to do: the incident is {incident.status}{who}."
     return ""
 
 
-def _fits(verb: Verb, incident: Incident, members: Sequence[Incident]) -> bool:
+def fits(verb: Verb, incident: Incident, members: Sequence[Incident]) -> bool:
+    """Tell whether there is anything for that button to do."""
     match verb:
         case "acknowledge":
             return incident.status in {Status.OPEN, Status.SNOOZED}

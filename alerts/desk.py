@@ -59,9 +59,9 @@ class Office(Struct, frozen=True):
 
 
 class Desk:
-    """Handles interactions of Slack, whether they came by Socket Mode or by signed HTTP."""
+    """Handles interactions of Slack, by Socket Mode or by signed HTTP, and those of the page (`talk` is None)."""
 
-    def __init__(self, office: Office, talk: Talk, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(self, office: Office, talk: Talk | None, now_s: Callable[[], float] = time.time) -> None:
         self._office = office
         self._talk = talk
         self._now_s = now_s
@@ -82,14 +82,18 @@ class Desk:
         refused = task.result() if done else ""
         return {"response_action": "errors", "errors": {REASON_BLOCK: escape(refused, 500)}} if refused else {}
 
+    async def press(self, click: Click, role: Role | None) -> str:
+        """Act on a click of somebody whose role is known; return why not, or an empty string once it is durable."""
+        return await self._attend(click, role)
+
     async def close(self) -> None:
         """Wait for what is under way."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _attend(self, click: Click) -> str:
+    async def _attend(self, click: Click, role: Role | None = None) -> str:
         """Act on a click; return why not, or an empty string."""
         try:
-            refused = await self._acted(click)
+            refused = await self._acted(click, role or await self._office.role_of(click.user))
         except Exception as error:
             log.exception("A click could not be carried out")
             refused = f"It did not work ({type(error).__name__}): try again, or use brakeline release."
@@ -98,8 +102,7 @@ class Desk:
             await self._whisper(click, refused)
         return refused
 
-    async def _acted(self, click: Click) -> str:
-        role = await self._office.role_of(click.user)
+    async def _acted(self, click: Click, role: Role | None) -> str:
         incident, members = self._office.lookup(click.target.incident) or (None, ())
         refused = refusal(click, role, incident, members)
         if not refused and click.verb in NEEDS_REASON and not click.trigger_id and len(click.reason) < REASON_MIN:
@@ -107,7 +110,7 @@ class Desk:
         if incident is None or refused:
             await self._audit(click, incident, f"refused: {refused}")
             return refused
-        if click.verb in NEEDS_REASON and click.trigger_id:
+        if click.verb in NEEDS_REASON and click.trigger_id and self._talk is not None:
             modal = reason_modal(click, headline(View(incident=incident, members=tuple(members))))
             await self._talk.open_modal(click.trigger_id, modal)
             return ""
@@ -140,12 +143,14 @@ class Desk:
             scope=incident.scope if incident else "",
             reason=click.reason,
             outcome=outcome,
+            via=click.via,
         )
         await self._office.audit(line)
 
     async def _whisper(self, click: Click, text: str) -> None:
         try:
-            await self._talk.whisper(click.channel, click.user, text)
+            if self._talk is not None:
+                await self._talk.whisper(click.channel, click.user, text)
         except SinkError as error:
             log.warning("%s could not be told %r: %s", click.actor, text, error)
 

@@ -37,6 +37,10 @@ class SurgeMemory(Struct, array_like=True, gc=False):
         """Return what was spent in about the last minute, and what a minute of an active hour usually takes."""
         return self.sums[3] / 1e6, self.usual_micro_usd_per_hour / 60e6
 
+    def peak_usd_per_min(self) -> float:
+        """Return what the busiest minute of an active hour reaches, two deviations above the mean; 0 while unknown."""
+        return max(0.0, exp(self.means[3] + 2.0 * sqrt(self.variances[3])) - _FLOORS[3]) / 1e6 if self.hours else 0.0
+
     def reset(self) -> None:
         """Drop what is at hand, without learning from it."""
         self.slot = 0

@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +14,7 @@ from alerts.commands import Orders
 from alerts.gateway.wire import Command
 from streams import probes
 from streams.assembly import engine_of, judge_of, keys_of, rules_of
+from streams.broadcast import Broadcast
 from streams.commander import Commander, View
 from streams.commander import Wiring as Wires
 from streams.control import Control
@@ -77,10 +78,12 @@ class Service:
             for i, topic in enumerate(events)
         }
         self.rows = list(rows.values())
+        self.broadcast = Broadcast(lambda: self.shards.engines, self.outlet, self.named)
         width = partitions[self.named["teams"]]
         self.shards = Shards(
             lambda: engine_of(settings), rows, self.outlet, self.metrics, self.client, self.named, width
         )
+        self.shards.watched = settings.page.enabled
         shards = sum(partitions[topic] for topic in events)
         rules, judge = rules_of(settings), judge_of(settings)
         self.teamwork = Teamwork(
@@ -214,6 +217,9 @@ class Service:
                 )
             await asyncio.sleep(2.0)
 
+    def _page_steps(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        return [self.broadcast.run] if self.settings.page.enabled else []
+
     def troubles(self) -> list[str]:
         """Say what holds progress back."""
         found = [str(self.app.failure)] if self.app.failure is not None else []
@@ -240,7 +246,7 @@ class Service:
         runner, self.web_port = await probes.serve(web, service.web_host, service.web_port)
         beside = [
             asyncio.create_task(step())
-            for step in (self.watch_kills, self.keep_time, self.keep_gauges, self.watch_progress)
+            for step in (self.watch_kills, self.keep_time, self.keep_gauges, self.watch_progress, *self._page_steps())
         ]
         for task in beside:
             task.add_done_callback(lambda done: None if done.cancelled() else self.stopping.set())

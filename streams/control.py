@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -10,6 +11,7 @@ from msgspec import DecodeError, json
 
 from alerts.decision import Decision
 from alerts.gateway.wire import Command
+from alerts.incident import Act
 from streams.commander import Commander
 from streams.metrics import Metrics
 from streams.notifier import Notifier
@@ -18,6 +20,7 @@ from streams.records import RecordBatch
 
 log = logging.getLogger(__name__)
 _decisions = json.Decoder(Decision)
+_acts = json.Decoder(Act)
 
 
 class Control:
@@ -50,10 +53,10 @@ class Control:
         if self._telling is not None and self._telling.done():
             await self._telling
         for offset, value in zip(batch.offsets, batch.values, strict=True):
-            try:
-                decision = _decisions.decode(value or b"")
-            except DecodeError as error:
-                log.error("Ignored a decision at offset %d that can't be read: %s", offset, error)
+            decision = _read(value, offset)
+            if isinstance(decision, Act):
+                await self.notifier.acted(decision)
+            if not isinstance(decision, Decision):
                 continue
             outcome = await self.commander.handle(decision)
             note_decision(self._metrics, decision, outcome, self._clock())
@@ -65,6 +68,17 @@ class Control:
         self._covered.add(task)
         task.add_done_callback(self._covered.discard)
         self._metrics.obeyed_s.observe(max(0.0, self._clock() - command.issued_at))
+
+
+def _read(value: bytes | None, offset: int) -> Decision | Act | None:
+    """Read a decision, or what somebody did to an incident on the page of whichever worker."""
+    try:
+        return _decisions.decode(value or b"")
+    except DecodeError as error:
+        with suppress(DecodeError):
+            return _acts.decode(value or b"")
+        log.error("Ignored a decision at offset %d that can't be read: %s", offset, error)
+        return None
 
 
 async def read_compacted(client: Mapping[str, Any], topic: str, *, by_offset: bool = False) -> dict[str, bytes | None]:

@@ -5,6 +5,7 @@ from collections import Counter
 from msgspec import Struct, field
 
 from alerts.decision import Decision
+from detectors.verdict import Verdict
 from streams.windows import Usage
 
 
@@ -59,6 +60,8 @@ class Effects(Struct):
     teams: dict[str, list[WindowUsage]] = field(default_factory=dict)
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
+    verdicts: list[tuple[float, str, Verdict]] = field(default_factory=list)
+    """What the judge said, at which time and of which agent, also where nothing followed from it."""
     disobeyed: Counter[str] = field(default_factory=Counter)
     """Calls that began after their scope was killed, by team."""
     unknown_models: set[str] = field(default_factory=set)

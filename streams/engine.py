@@ -11,6 +11,7 @@ from streams.duplicates import Seen, SeenIds
 from streams.effects import Effects, Quarantined
 from streams.events import Rejected, TokenEvent, Validator, decode
 from streams.prices import Prices
+from streams.pulse import Sightings
 from streams.records import RecordBatch
 from streams.rows import AgentRow, Rows
 from streams.sentence import Sentence
@@ -38,6 +39,8 @@ class Engine:
         self.rows = Rows()
         self.seen = SeenIds()
         self.sentence = Sentence(settings.rules, judge, self.rows)
+        self.sightings: Sightings | None = None
+        """Set by who wants to show what happens."""
         self._prices = prices
         self._validator = Validator()
         self._minute = 0
@@ -117,6 +120,9 @@ class Engine:
         row = self._agent(event, now_s, effects)
         at_s = min(event.ts, append_s)
         effects.spend_micro_usd[event.team] += spend
+        payer = self.rows.attribution.book(event, at_s, tokens, spend)
+        if self.sightings is not None:
+            self.sightings.saw(event, payer, at_s, spend)
         if at_s < now_s - self.settings.lateness_s:
             effects.counts.late += 1
             self.rows.book_late(event.agent, row, at_s, tokens, spend)

@@ -7,6 +7,7 @@ from msgspec import Struct, field, msgpack
 
 from alerts.policy import Blast, Standing
 from detectors.judge import JudgeState
+from streams.attribution import Attribution
 from streams.effects import WindowUsage
 from streams.windows import HOUR_S, MINUTE_S, Ledger, Usage
 
@@ -49,6 +50,7 @@ class Rows:
         self.agents: dict[str, AgentRow] = {}
         self.standings: dict[str, Standing] = {}
         self.judge = JudgeState()
+        self.attribution = Attribution()
         self.overflow = AgentRow(overflow=True, ledger=Ledger())
         self._agents_touched: set[str] = set()
         self._standings_touched: set[str] = set()
@@ -105,6 +107,7 @@ class Rows:
             del self.standings[scope]
             self._standings_touched.add(scope)
         self.judge.evict(now_s)
+        self.attribution.evict(now_s)
         self.shard.active = sum(1 for row in self.agents.values() if row.last_s > now_s - ACTIVE_S)
 
     def active_agents(self) -> int:
@@ -133,6 +136,8 @@ class Rows:
             rows[f"p:{scope}".encode()] = None if standing is None else _encode(standing)
         for (table, key), value in self.judge.drain().items():
             rows[f"j:{table}:{key}".encode()] = value
+        for key, value in self.attribution.drain():
+            rows[f"b:{key}".encode()] = value
         rows[b"o:"] = _encode(self.shard)
         self._agents_touched.clear()
         self._standings_touched.clear()
@@ -149,6 +154,8 @@ class Rows:
                 self.standings[name] = _decode(value, Standing)
             elif kind == "o":
                 self.shard = _decode(value, ShardRow)
+            elif kind == "b":
+                self.attribution.restore(name, value)
             else:
                 table, _, row = name.partition(":")
                 judge.append((table, row, value))

@@ -25,6 +25,7 @@ class Sentence:
         if self._rows.standings:
             self._watch_obedience(call, effects)
         for verdict in verdicts:
+            effects.verdicts.append((call.now_s, call.agent, verdict))
             self._decide(verdict, call, row, effects)
 
     def _decide(self, verdict: Verdict, call: Call, row: AgentRow, effects: Effects) -> None:

@@ -17,6 +17,7 @@ from streams.engine import Engine
 from streams.metrics import Metrics
 from streams.noting import note_effects
 from streams.outlet import Message, Outlet
+from streams.pulse import Sightings
 from streams.quarantine import QuarantineGate, record_of
 from streams.records import RecordBatch
 from streams.state import StateRows
@@ -44,6 +45,8 @@ class Shards:
         team_partitions: int,
     ) -> None:
         self.engines: dict[tuple[str, int], Engine] = {}
+        self.watched = False
+        """Whether the engines take note of what a page shows."""
         self._new_engine = new_engine
         self._rows = rows
         self._outlet = outlet
@@ -63,6 +66,9 @@ class Shards:
         engine = self._new_engine()
         rows = self._rows[topic].rows_of(partition)
         engine.restore((key, value) for key, value in rows.items() if not key.startswith(b"team\0"))
+        if self.watched:
+            engine.sightings = Sightings()
+            engine.sightings.restored(engine.rows)
         self.engines[topic, partition] = engine
         if engine.rows.shard.offset >= 0:
             await self._remember(engine, TopicPartition(topic, partition))
@@ -142,6 +148,8 @@ class Shards:
             await self._outlet.send(messages)
         await self._rows[batch.topic].write(batch.partition, effects.rows)
         note_effects(self._metrics, effects)
+        if engine.sightings is not None:
+            engine.sightings.judged(effects.verdicts)
 
     def _quarantine(self, batch: RecordBatch, engine: Engine, effects: Effects) -> list[Message]:
         topic = self._named["quarantine"]

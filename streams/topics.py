@@ -12,6 +12,8 @@ from msgspec import Struct, structs
 
 HOUR_MS = 3_600_000
 REPLICATION = 3
+PULSE_H = 2
+SPEND_H = 9 * 24
 
 
 class TopicSpec(Struct, frozen=True):
@@ -23,7 +25,9 @@ class TopicSpec(Struct, frozen=True):
     append_time: bool = True
     """Records carry the broker's clock, else the producer's."""
     retention_h: int = 168
-    """Of a topic that isn't compacted."""
+    """Of a topic that isn't compacted, or `forgets`."""
+    forgets: bool = False
+    """Compacted, and yet nothing is kept for longer than `retention_h`."""
     like: str = ""
     """Name of a topic whose number of partitions this one must have."""
     given: bool = False
@@ -37,7 +41,10 @@ class TopicSpec(Struct, frozen=True):
             "min.insync.replicas": "2" if replication >= REPLICATION else "1",
         }
         if self.compacted:
-            return {**common, "segment.ms": str(HOUR_MS), "min.cleanable.dirty.ratio": "0.1"}
+            compacted = {**common, "segment.ms": str(HOUR_MS), "min.cleanable.dirty.ratio": "0.1"}
+            if self.forgets:
+                compacted |= {"cleanup.policy": "compact,delete", "retention.ms": str(self.retention_h * HOUR_MS)}
+            return compacted
         return {**common, "retention.ms": str(self.retention_h * HOUR_MS)}
 
 
@@ -62,7 +69,7 @@ def topic_specs(
 ) -> list[TopicSpec]:
     """Return the specs of all topics.
 
-    `named` gives the full name for each of decisions, kills, acks, alerts, incidents, quarantine, teams, limits, audit.
+    `named` gives the full name for each of `topology.NAMES`.
     `state` are the changelogs of the events topics, in their order: each has as many partitions as its topic.
     """
     return [
@@ -70,6 +77,8 @@ def topic_specs(
         *(TopicSpec(log, partitions, compacted=True, like=name) for log, name in zip(state, events, strict=True)),
         *(TopicSpec(named[what], retention_h=retention_h) for what in ("decisions", "acks", "alerts")),
         *(TopicSpec(named[what], compacted=True) for what in ("kills", "incidents", "limits")),
+        TopicSpec(named["pulse"], retention_h=PULSE_H),
+        TopicSpec(named["spend"], compacted=True, forgets=True, retention_h=SPEND_H),
         TopicSpec(named["teams"], partitions, retention_h=retention_h, like=events[0]),
         TopicSpec(named["quarantine"], partitions, retention_h=retention_h, given=True),
         TopicSpec(named["audit"], retention_h=max(retention_h, 24 * 365)),

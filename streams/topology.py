@@ -6,7 +6,10 @@ from streams.settings import Settings
 from streams.state import changelog_of
 from streams.topics import Report, TopicSpec, ensure_topics, topic_specs
 
-NAMES = ("decisions", "kills", "acks", "alerts", "incidents", "quarantine", "teams", "limits", "audit")
+NAMES = (
+    *("decisions", "kills", "acks", "alerts", "incidents", "quarantine", "teams", "limits", "audit"),
+    *("pulse", "spend"),
+)
 
 log = logging.getLogger(__name__)
 

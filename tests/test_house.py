@@ -18,7 +18,7 @@ PURE = (
     "detectors/*.py",
     "alerts/{decision,policy,incident,incidents,lifecycle,grouping,commands,message}.py",
     "alerts/gateway/{guard,wire}.py",
-    "streams/{events,effects,engine,windows,rows,teams,duplicates,sentence}.py",
+    "streams/{attribution,events,effects,engine,windows,rows,teams,duplicates,pulse,sentence}.py",
 )
 IMPURE_MODULES = {
     *("asyncio", "http", "io", "logging", "os", "pathlib", "secrets", "select", "shutil", "signal", "socket", "ssl"),
@@ -37,6 +37,9 @@ OWNERS = {
     "river": ["detectors/*.py"],
     "litellm": ["alerts/gateway/litellm.py"],
     "httpx": ["alerts/gateway/httpx.py", "streams/bench/obey.py"],
+    "jinja2": ["streams/web/*.py"],
+    "jwt": ["streams/web/oidc.py"],
+    "playwright": [],
     "pandas": [],
     "pyarrow": ["streams/replay.py"],
     "scipy": [],

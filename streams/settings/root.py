@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from streams.settings.kafka import Kafka, Topics
+from streams.settings.page import Page
 from streams.settings.parts import Limit, Logs, Prices, Service
 from streams.settings.people import Keys, PagerDuty, Role, Slack, Webhook
 from streams.settings.policy import Mode, Policy
@@ -39,6 +40,7 @@ class Settings(Section):
     dashboard_url: Url | None = None
     release_url: Url | None = None
     """Shown to a refused caller: where a person releases."""
+    page: Page = Page()
     logs: Logs = Logs()
 
 

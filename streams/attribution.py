@@ -1,0 +1,101 @@
+"""PURE: who pays: usage by hour and by team, product, environment, cost centre, use case and model."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct, json, msgpack
+
+from streams.events import TokenEvent
+from streams.windows import HOUR_S, HOURS_KEPT, Usage
+
+PAYERS_MAX = 2_000
+"""In one hour of one shard; what others spend is booked under `OTHERS`."""
+OTHERS = "~others"
+
+PayerKey = tuple[str, str | None, str | None, str | None, str | None, str]
+"""A payer's fields in their order, as a plain tuple: it is made for every event."""
+
+
+class Payer(Struct, frozen=True, array_like=True):
+    """Who a call is for; an empty string where its event doesn't say."""
+
+    team: str = ""
+    product: str = ""
+    environment: str = ""
+    cost_center: str = ""
+    use_case: str = ""
+    model: str = ""
+
+
+class Attribution:
+    """One shard's usage by hour (its start in Unix seconds) and payer, cumulative; hours are kept for 26 hours.
+
+    `drain` gives the rows that changed since it was last asked, `restore` takes them back; `hours_changed` names the
+    hours that differ since it was last asked, for who publishes them.
+    """
+
+    def __init__(self) -> None:
+        self.hours: dict[int, dict[PayerKey, Usage]] = {}
+        self._touched: set[tuple[int, PayerKey]] = set()
+        self._changed: set[int] = set()
+        self._gone: list[tuple[int, PayerKey]] = []
+
+    def book(self, event: TokenEvent, at_s: float, tokens: int, micro_usd: int) -> PayerKey:
+        """Count a call in its hour, and return whose it is."""
+        key: PayerKey = (
+            event.team, event.product, event.environment, event.cost_center, event.use_case, event.model,
+        )  # fmt: skip
+        hour_s = int(at_s) // HOUR_S * HOUR_S
+        table = self.hours.get(hour_s)
+        if table is None:
+            table = self.hours[hour_s] = {}
+        booked = key
+        usage = table.get(key)
+        if usage is None:
+            if len(table) >= PAYERS_MAX:
+                booked = (OTHERS, None, None, None, None, "")
+            usage = table.setdefault(booked, Usage())
+        usage.add(tokens, micro_usd)
+        self._touched.add((hour_s, booked))
+        return key
+
+    def evict(self, now_s: float) -> None:
+        """Forget the hours that no event can belong to any more."""
+        for hour_s in [hour_s for hour_s in self.hours if hour_s < now_s - HOURS_KEPT * HOUR_S]:
+            self._gone += [(hour_s, key) for key in self.hours.pop(hour_s)]
+
+    def drain(self) -> Iterator[tuple[str, bytes | None]]:
+        """Yield the rows that changed since the last call; None for one that is gone."""
+        for hour_s, key in self._touched:
+            table = self.hours.get(hour_s)
+            if table is not None:
+                self._changed.add(hour_s)
+                yield _name(hour_s, key), msgpack.encode(table[key])
+        for hour_s, key in self._gone:
+            yield _name(hour_s, key), None
+        self._touched.clear()
+        self._gone.clear()
+
+    def restore(self, name: str, value: bytes) -> None:
+        """Take back a row that `drain` gave out."""
+        hour, _, key = name.partition(":")
+        self.hours.setdefault(int(hour), {})[json.decode(key, type=PayerKey)] = msgpack.decode(value, type=Usage)
+        self._changed.add(int(hour))
+
+    def hours_changed(self) -> list[int]:
+        """Return the starts of the hours whose rows were drained or restored since the last call."""
+        changed = sorted(self._changed & self.hours.keys())
+        self._changed.clear()
+        return changed
+
+
+def _name(hour_s: int, key: PayerKey) -> str:
+    return f"{hour_s}:{json.encode(key).decode()}"
+
+
+def payer_of(key: PayerKey) -> Payer:
+    """Return a payer by name.
+
+    >>> payer_of(("research", None, "prod", None, None, "gpt-4o")).product
+    ''
+    """
+    return Payer(*(field or "" for field in key))
