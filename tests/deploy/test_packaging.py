@@ -26,7 +26,7 @@ def lock(name: str) -> dict[str, str]:
     return pins([line for line in lines if not line.startswith("#")])
 
 
-@pytest.mark.parametrize("name", ["run", "dev"])
+@pytest.mark.parametrize("name", ["run", "dev", "gateways"])
 def test_a_lock_pins_everything_exactly_and_names_no_place(name: str) -> None:
     text = (ROOT / f"requirements/{name}.txt").read_text()
 
@@ -42,6 +42,13 @@ def test_the_locks_agree_with_the_project() -> None:
     assert asked.items() <= lock("run").items(), "run `make lock`"
     assert for_development.items() <= lock("dev").items(), "run `make lock`"
     assert lock("run").items() <= lock("dev").items()
+
+
+def test_the_kit_in_the_real_gateways_has_the_versions_that_the_project_has() -> None:
+    asked, ours = pins(PROJECT["dependency-groups"]["gateways"]), pins(PROJECT["project"]["dependencies"])
+
+    assert asked.items() <= lock("gateways").items(), "run `make lock`"
+    assert {name: version for name, version in asked.items() if name in ours and ours[name] != version} == {}
 
 
 def test_images_are_pinned() -> None:

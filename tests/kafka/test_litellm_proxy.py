@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import TestServer, unused_port
+from real_gateways import needs, tool
 from signing import ENV, KEYS, TRUST
 
 from alerts.commands import Orders
@@ -24,13 +25,11 @@ from streams.commander import Commander, Wiring
 from streams.outlet import Outlet
 from streams.topics import TopicSpec, ensure_topics
 
-PYTHON = os.environ.get("BRAKELINE_LITELLM_PYTHON", "")
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
     pytest.mark.kafka,
-    pytest.mark.litellm,
-    pytest.mark.timeout(700),
-    pytest.mark.skipif(not PYTHON, reason="BRAKELINE_LITELLM_PYTHON names no Python with litellm[proxy]"),
+    pytest.mark.timeout(300),
+    needs("litellm"),
 ]
 WORKERS = 2
 CALLBACK = """
@@ -140,8 +139,9 @@ async def proxy(folder: Path, wiring: Wiring, bootstrap: str, upstream: str) -> 
     }  # fmt: skip
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            str(Path(PYTHON).parent / "litellm"), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port),
-            "--num_workers", str(WORKERS),
+            tool("litellm") or "litellm", "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port),
+            # A worker that is still importing doesn't answer its parent's pings, and would be started anew for ever.
+            "--num_workers", str(WORKERS), "--timeout_worker_healthcheck", "200",
             cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
@@ -157,7 +157,7 @@ async def proxy(folder: Path, wiring: Wiring, bootstrap: str, upstream: str) -> 
 
 
 async def until_up(client: ClientSession, url: str) -> None:
-    async with asyncio.timeout(400):
+    async with asyncio.timeout(200):
         while True:
             try:
                 async with client.get(f"{url}/health/liveliness") as answer:
