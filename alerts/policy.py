@@ -89,6 +89,8 @@ class Standing(Struct, array_like=True):
     last_s: float = 0.0
     quiet_until_s: float = 0.0
     kills: int = 0
+    shadow: bool = False
+    """It was only said what would have been done."""
 
     def in_force(self, now_s: float) -> bool:
         """Tell whether a kill, hold or throttle of this scope still holds."""
@@ -108,11 +110,13 @@ def decide(
 
     `agents` is the number of agents seen lately, the base of the blast radius.
     """
+    if standing.shadow and not rules.shadow:
+        renew(standing)
     if standing.in_force(now_s) and standing.action is Action.KILL:
         return None
     lapsed = _RANK[standing.action] >= _RANK[Action.THROTTLE] and not standing.in_force(now_s)
     if lapsed or now_s - standing.last_s > rules.quiet_s:
-        _renew(standing)
+        renew(standing)
     standing.last_s = now_s
     action, note = _rung(rules, standing, breach)
     if action is Action.KILL:
@@ -122,11 +126,13 @@ def decide(
     return _act(rules, standing, breach, action, note, now_s)
 
 
-def _renew(standing: Standing) -> None:
+def renew(standing: Standing) -> None:
+    """Begin anew: what follows is another incident."""
     standing.incident_id = ""
     standing.action = Action.OBSERVE
     standing.breaches = 0
     standing.until_s = None
+    standing.shadow = False
 
 
 def _rung(rules: Rules, standing: Standing, breach: Breach) -> tuple[Action, str]:
@@ -183,6 +189,7 @@ def _act(rules: Rules, standing: Standing, breach: Breach, action: Action, note:
     if not standing.incident_id:
         standing.incident_id = incident_id(breach.scope, breach.detector, breach.window_start_s)
     standing.action = action
+    standing.shadow = rules.shadow
     standing.since_s = now_s
     if action is Action.KILL:
         standing.kills += 1
@@ -212,5 +219,5 @@ def _until(rules: Rules, standing: Standing, action: Action, now_s: float) -> fl
 
 def release(rules: Rules, standing: Standing, now_s: float) -> None:
     """Forget what was in force: a person released the scope; it has `cooldown_s` before the next decision."""
-    _renew(standing)
+    renew(standing)
     standing.quiet_until_s = now_s + rules.cooldown_s

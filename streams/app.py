@@ -1,36 +1,36 @@
 """The service: one worker with its shards, its teams and, where it owns the decisions, the control plane."""
 
 import asyncio
-import gc
 import logging
-import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from alerts.commands import Orders
 from alerts.gateway.wire import Command
 from streams import probes
-from streams.assembly import engine_of, judge_of, keys_of, rules_of
+from streams.assembly import engine_of, judge_of, keys_of, prices_of, rules_of
 from streams.broadcast import Broadcast
 from streams.commander import Commander, View
 from streams.commander import Wiring as Wires
 from streams.control import Control
+from streams.logs import set_level
 from streams.metrics import Metrics
 from streams.notifier import Notifier
 from streams.notifier import Wiring as Links
-from streams.noting import note_control, note_shard
+from streams.noting import note_control, note_reading, note_shard
 from streams.outlet import Message, Outlet
 from streams.people import People
 from streams.probes import make_web
+from streams.reload import Reader, Reloader
 from streams.settings import Settings
 from streams.shards import Shards
 from streams.state import StateRows
 from streams.teams import Teams
 from streams.teamwork import Teamwork
-from streams.topology import NAMES, prepare_topics, state_name
+from streams.topology import NAMES, state_name
 from streams.transport import TopicPartition
 from streams.watchdog import Liveness, Watchdog
 from streams.worker import WorkerError, make_app, on_batches, run
@@ -43,7 +43,13 @@ log = logging.getLogger(__name__)
 class Service:
     """All parts of one worker, wired. `clock` returns Unix seconds."""
 
-    def __init__(self, settings: Settings, partitions: dict[str, int], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        partitions: dict[str, int],
+        clock: Callable[[], float] = time.time,
+        source: Reader | None = None,
+    ) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.clock = clock
@@ -59,7 +65,8 @@ class Service:
         self.web_port = 0
         self.liveness: Liveness | None = None
         self.metrics.armed.set(settings.mode == "armed")
-        self.metrics.reloaded_at_s.set(clock())
+        note = partial(note_reading, self.metrics)
+        self.reloader = Reloader(source or Reader(None), settings, self._reconfigure, note, clock)
         self._wire_app(partitions)
 
     def _wire_app(self, partitions: dict[str, int]) -> None:
@@ -81,18 +88,32 @@ class Service:
         self.broadcast = Broadcast(lambda: self.shards.engines, self.outlet, self.named)
         width = partitions[self.named["teams"]]
         self.shards = Shards(
-            lambda: engine_of(settings), rows, self.outlet, self.metrics, self.client, self.named, width
+            lambda: engine_of(self.settings), rows, self.outlet, self.metrics, self.client, self.named, width
         )
         self.shards.watched = settings.page.enabled
         shards = sum(partitions[topic] for topic in events)
-        rules, judge = rules_of(settings), judge_of(settings)
         self.teamwork = Teamwork(
-            lambda: Teams(rules, judge, shards, LATENESS_S), rows[events[0]], self.outlet, self.named
+            lambda: Teams(rules_of(self.settings), judge_of(self.settings), shards, LATENESS_S),
+            rows[events[0]],
+            self.outlet,
+            self.named,
         )
         for topic in events:
             on_batches(self.app, topic, self.shards.take)
         on_batches(self.app, self.named["teams"], self.teamwork.take)
         on_batches(self.app, self.named["decisions"], self._command)
+
+    async def _reconfigure(self, settings: Settings) -> None:
+        """Put new settings into force; what is known and what is in work stays."""
+        self.settings = settings
+        rules, judge = rules_of(settings), judge_of(settings)
+        self.shards.reconfigure(rules, judge, prices_of(settings))
+        self.teamwork.reconfigure(rules, judge)
+        self.people.reconfigure(settings)
+        self.metrics.armed.set(settings.mode == "armed")
+        set_level(settings.logs.level)
+        if self.control is not None:
+            self.control.notifier.rewire(self._links())
 
     async def _command(self, batch: Any) -> None:
         control = self.control or await self._take_control()
@@ -217,8 +238,8 @@ class Service:
                 )
             await asyncio.sleep(2.0)
 
-    def _page_steps(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        return [self.broadcast.run] if self.settings.page.enabled else []
+    def _others(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        return [self.reloader.run, *([self.broadcast.run] if self.settings.page.enabled else [])]
 
     def troubles(self) -> list[str]:
         """Say what holds progress back."""
@@ -246,7 +267,7 @@ class Service:
         runner, self.web_port = await probes.serve(web, service.web_host, service.web_port)
         beside = [
             asyncio.create_task(step())
-            for step in (self.watch_kills, self.keep_time, self.keep_gauges, self.watch_progress, *self._page_steps())
+            for step in (self.watch_kills, self.keep_time, self.keep_gauges, self.watch_progress, *self._others())
         ]
         for task in beside:
             task.add_done_callback(lambda done: None if done.cancelled() else self.stopping.set())
@@ -263,25 +284,3 @@ class Service:
             await self.outlet.stop()
         if failures:
             raise WorkerError(str(failures[0])) from failures[0]
-
-
-async def serve(settings: Settings) -> None:
-    """Prepare the topics and run one worker until SIGTERM or SIGINT."""
-    service = Service(settings, await prepare_topics(settings))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with suppress(NotImplementedError):
-            loop.add_signal_handler(number, service.stopping.set)
-    await service.serve()
-
-
-def run_service(settings: Settings) -> int:
-    """Run the service; return the process's exit code."""
-    # Millions of long-lived rows: a full collection takes seconds and finds nothing, since rows have no cycles.
-    gc.set_threshold(50_000, 20, 1_000)
-    try:
-        asyncio.run(serve(settings))
-    except WorkerError as error:
-        log.error("The worker ends, its work is delivered again: %s", error)
-        return 1
-    return 0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from alerts.decision import Action
 from alerts.gateway.keys import Role, SigningKey, Trust, write_keys
 from alerts.policy import RuleBook, Rules
 from detectors.ceiling import Ceiling, RunCeiling
@@ -36,9 +37,11 @@ def _rules(policy: Policy, protected: tuple[str, ...], *, shadow: bool) -> Rules
         min_usd_per_min=policy.floors.min_usd_per_min,
         min_tokens_per_min=policy.floors.min_tokens_per_min,
         min_calls=policy.floors.min_calls,
+        suspicious=Action(policy.suspicious),
         consecutive=policy.consecutive_breaches,
         cooldown_s=policy.cooldown_s,
         kill_duration_s=policy.kill_duration_s,
+        quiet_s=policy.quiet_s,
         protected=protected,
         blast_agents_share=policy.blast_radius.max_agents_percent / 100,
         blast_agents_min=policy.blast_radius.max_agents,

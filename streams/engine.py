@@ -67,10 +67,16 @@ class Engine:
         effects.teams = rows.drain_usage()
         return effects
 
+    def reconfigure(self, rules: RuleBook, judge: Judge, prices: Prices) -> None:
+        """Judge from the next batch on by these; all that is known stays."""
+        self.sentence.reconfigure(rules, judge)
+        self._prices = prices
+
     def restore(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Take the rows of an earlier engine of this partition back."""
         self.rows.restore(rows)
         self._minute = int(self.rows.shard.now_s) // MINUTE_S * MINUTE_S
+        self.sentence.arm()
 
     def remember(self, batch: RecordBatch) -> None:
         """Learn the ids of records that were applied before a restart, oldest first, and nothing else."""

@@ -115,6 +115,11 @@ def set_up(level: str = "info", style: Format = "auto", stream: TextIO | None = 
     handler.addFilter(Repetitions())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Say from which level on the process logs."""
+    logging.getLogger().setLevel(level.upper())
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)

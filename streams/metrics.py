@@ -100,6 +100,16 @@ class Metrics:
         self.reloaded_at_s = self._gauge(
             "config_last_reload_timestamp_seconds", "When the settings in force were read.", ""
         )
+        self.reload_ok = self._gauge(
+            "config_last_reload_successful",
+            "1 if the settings file was good when it was read last; 0: the last good one stays in force.",
+            "The log names file, line and mend; `brakeline validate` shows the same.",
+        )
+        self.restart_needed = self._gauge(
+            "config_restart_needed",
+            "Settings that the file says otherwise than the running service.",
+            "Restart the workers one after the other; the log names the settings.",
+        )
         self.armed = self._gauge("armed", "1 if runaways are stopped, 0 in shadow mode.", "Set mode in the settings.")
 
     def _declare_judgement(self) -> None:

@@ -97,6 +97,10 @@ class Notifier:
             for route in routes
         ]
 
+    def rewire(self, wiring: Wiring) -> None:
+        """Link messages as `wiring` says from now on."""
+        self._wiring = wiring
+
     def restore(self, rows: Mapping[str, bytes | None]) -> int:
         """Start from the rows of the incidents topic; return how many could not be read."""
         incidents, unreadable = [], 0

@@ -8,6 +8,7 @@ from streams.commander import Commander
 from streams.effects import Effects
 from streams.engine import Engine
 from streams.metrics import Metrics
+from streams.reload import Reading
 
 
 def note_effects(metrics: Metrics, effects: Effects) -> None:
@@ -58,3 +59,10 @@ def note_control(metrics: Metrics, commander: Commander, book: Book, now_s: floa
     metrics.set_all(metrics.incidents_open, open_now)
     if commander.beat_at_s:
         metrics.heartbeat_at_s.set(commander.beat_at_s)
+
+
+def note_reading(metrics: Metrics, reading: Reading) -> None:
+    """Say how the last reading of the settings went."""
+    metrics.reloaded_at_s.set(reading.good_at_s)
+    metrics.reload_ok.set(reading.ok)
+    metrics.restart_needed.set(len(reading.needs_restart))

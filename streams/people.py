@@ -32,6 +32,7 @@ class People:
         self._settings = settings
         self._clock = clock
         slack = settings.slack
+        self._granted = dict(settings.slack_users)
         self.slack: Slack | None = None
         if slack.token is not None and slack.channel is not None:
             self.slack = Slack(slack.token.get_secret_value(), slack.channel, base_url=str(slack.base_url))
@@ -40,6 +41,11 @@ class People:
     def chat_name(self) -> str:
         """Name of the sink that speaks to people in a channel."""
         return "log" if self.slack is None else self.slack.name
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Grant the roles that these settings grant; the ways to people stay as they are."""
+        self._granted.clear()
+        self._granted.update(settings.slack_users)
 
     def routes(self) -> list[Route]:
         """Return the sinks that the settings name."""
@@ -74,7 +80,7 @@ class People:
         async def note(line: Audited) -> None:
             await outlet.send([Message(audit, line.scope.encode(), json.encode(line))])
 
-        roles = Roles(self._settings.slack_users, self.slack.group_members, self._clock)
+        roles = Roles(self._granted, self.slack.group_members, self._clock)
         return Desk(Office(lookup, decide, act, note, roles.role_of), self.slack, self._clock)
 
     def listen(self, desk: Desk) -> "asyncio.Task[None] | None":

@@ -1,7 +1,7 @@
 """From one call to a decision: judge it, look at where its scopes stand, apply the policy."""
 
 from alerts.decision import Action, Evidence
-from alerts.policy import Breach, RuleBook, decide, release
+from alerts.policy import Breach, RuleBook, Rules, decide, release, renew
 from detectors.contract import Call
 from detectors.judge import Judge, Verdict
 from streams.effects import Effects
@@ -18,6 +18,28 @@ class Sentence:
         self.rules = rules
         self._judge = judge
         self._rows = rows
+
+    def reconfigure(self, rules: RuleBook, judge: Judge) -> None:
+        """Judge by these from now on; all that is known stays."""
+        self.rules, self._judge = rules, judge
+        self.arm()
+
+    def arm(self) -> None:
+        """Look anew at what was only said in shadow mode of scopes that are armed by now: it stopped nobody."""
+        now_s = self._rows.shard.now_s
+        for scope in [s for s, standing in self._rows.standings.items() if standing.shadow]:
+            if not self._rules_of(scope).shadow:
+                renew(self._rows.standing(scope))
+                self._judge.released(self._rows.judge, scope, now_s, planned=False)
+
+    def _rules_of(self, scope: str) -> Rules:
+        """Return the rules in force for a scope, by the team and environment of the agent behind it."""
+        kind, _, name = scope.partition(":")
+        if kind == "team":
+            return self.rules.of(scope, name)
+        tree = self._rows.judge.trees.get(name) if kind == "run" else None
+        row = self._rows.agents.get(name if tree is None else tree.agent)
+        return self.rules.of(scope, "", "") if row is None else self.rules.of(scope, row.team, row.environment)
 
     def judge(self, call: Call, row: AgentRow, effects: Effects) -> None:
         """Judge one call; a decision that follows goes into the effects."""
@@ -57,7 +79,7 @@ class Sentence:
         standing = self._rows.standing(scope)
         if action is Action.RELEASE:
             if standing.in_force(now_s) or planned:
-                release(self.rules.of(scope, ""), standing, now_s)
+                release(self._rules_of(scope), standing, now_s)
                 self._judge.released(self._rows.judge, scope, now_s, planned=planned)
             return
         if standing.action is action and standing.until_s == until_s:

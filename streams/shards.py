@@ -12,11 +12,14 @@ from msgspec import json, msgpack
 from alerts.decision import Action
 from alerts.gateway.wire import Command, State
 from alerts.observed import ACTION_OF
+from alerts.policy import RuleBook
+from detectors.judge import Judge
 from streams.effects import Effects
 from streams.engine import Engine
 from streams.metrics import Metrics
 from streams.noting import note_effects
 from streams.outlet import Message, Outlet
+from streams.prices import Prices
 from streams.pulse import Sightings
 from streams.quarantine import QuarantineGate, record_of
 from streams.records import RecordBatch
@@ -87,6 +90,11 @@ class Shards:
         self._ordered[command.scope] = command
         for engine in self.engines.values():
             _inform(engine, command)
+
+    def reconfigure(self, rules: RuleBook, judge: Judge, prices: Prices) -> None:
+        """Have all engines judge by these from their next batch on."""
+        for engine in self.engines.values():
+            engine.reconfigure(rules, judge, prices)
 
     def drop(self, topic: str, partition: int) -> None:
         """Forget a partition that another worker has now."""

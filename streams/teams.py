@@ -74,6 +74,10 @@ class Teams:
         self._lateness_s = lateness_s
         self._touched: set[str] = set()
 
+    def reconfigure(self, rules: RuleBook, judge: Judge) -> None:
+        """Judge by these from now on; all that is known stays."""
+        self._rules, self._judge = rules, judge
+
     def feed(self, shard: str, teams: Mapping[str, list[WindowUsage]], watermark_s: float) -> list[Decision]:
         """Take the counters of one shard's batch in, by team; used where no topic lies between."""
         records = [TeamRecord(team, shard, watermark_s, usage) for team, usage in teams.items()]

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 
 from msgspec import DecodeError, json, msgpack
 
+from alerts.policy import RuleBook
+from detectors.judge import Judge
 from streams.outlet import Message, Outlet
 from streams.records import RecordBatch
 from streams.state import StateRows
@@ -31,6 +33,11 @@ class Teamwork:
         held = self._rows.rows_of(partition).items()
         stage.restore([(key[len(PREFIX) :], value) for key, value in held if key.startswith(PREFIX)])
         return stage
+
+    def reconfigure(self, rules: RuleBook, judge: Judge) -> None:
+        """Have all stages judge by these from their next batch on."""
+        for stage in self.stages.values():
+            stage.reconfigure(rules, judge)
 
     def drop(self, partition: int) -> None:
         """Forget a partition that another worker has now."""

@@ -23,12 +23,12 @@ from real_kafka import free_ports
 
 from alerts.decision import Decision
 from alerts.gateway.wire import HEARTBEAT_KEY, Command
-from streams.app import prepare_topics
 from streams.assembly import keys_of
-from streams.produce import produce, records
+from streams.produce import FASTEST, Pace, produce, records
 from streams.rows import AgentRow
 from streams.settings import Settings
 from streams.state import changelog_of
+from streams.topology import prepare_topics
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTITIONS = 4
@@ -57,6 +57,7 @@ class Installation:
         self.settings = Settings.model_validate(self._values)
         self.client = self.settings.kafka.client_kwargs()
         self.workers: list[Worker] = []
+        self._given: dict[str, dict[str, Any]] = {}
 
     async def __aenter__(self) -> Self:
         self.settings.service.data_dir.mkdir(parents=True)
@@ -88,20 +89,30 @@ class Installation:
     def named(self, what: str) -> str:
         return self.settings.topics.named(what)
 
-    async def produce(self, lines: Iterable[bytes]) -> None:
-        """Write events as fast as it goes; a record's time is its `ingest_ts`."""
-        await produce(records(lines), self.client, self.events)
+    async def produce(self, lines: Iterable[bytes], pace: Pace = FASTEST) -> None:
+        """Write events, as fast as it goes unless told otherwise; a record's time is its `ingest_ts`."""
+        await produce(records(lines), self.client, self.events, pace)
 
     def config(self, instance: str = "tool", **service: Any) -> Path:
         """Write the settings of a worker, or of a tool, and return the file."""
-        file = self._folder / f"{self.name}-{instance}.yaml"
+        file = self.file_of(instance)
         file.write_text(json.dumps({**self._values, "service": {**self._values["service"], **service}}))
         return file
+
+    def file_of(self, instance: str) -> Path:
+        """Return the settings file of a worker."""
+        return self._folder / f"{self.name}-{instance}.yaml"
+
+    def reconfigure(self, instance: str, **changes: Any) -> None:
+        """Write the settings of a worker that runs anew, with changes of top-level keys."""
+        service = {**self._values["service"], **self._given[instance]}
+        self.file_of(instance).write_text(json.dumps({**self._values, "service": service, **changes}, indent=1))
 
     async def start(self, instance: str) -> "ServiceWorker":
         """Start `brakeline run`."""
         (port,) = free_ports(1)
-        config = self.config(instance, instance_id=instance, web_port=port)
+        self._given[instance] = {"instance_id": instance, "web_port": port}
+        config = self.config(instance, **self._given[instance])
         worker = ServiceWorker(await spawn("run", "--config", str(config)), port)
         self.workers.append(worker)
         return worker
@@ -197,6 +208,17 @@ class ServiceWorker(Worker):
     def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
         super().__init__(process)
         self.port = port
+
+    async def up(self) -> None:
+        """Wait until it answers."""
+
+        async def answers() -> bool:
+            try:
+                return await self.metric("brakeline_config_last_reload_successful") == 1
+            except OSError:
+                return False
+
+        await until(answers)
 
     async def metric(self, name: str) -> float:
         """Return the sum of a metric over its labels."""

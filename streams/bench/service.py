@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from streams.app import run_service
 from streams.logs import set_up
+from streams.process import run_service
 from streams.settings import load
 
 

@@ -107,9 +107,14 @@ BrokerOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
+def file_of(config: Path | None) -> Path | None:
+    """Return the settings file that a command is to use; None where there is none."""
+    return config or next((place for place in PLACES if place.exists()), None)
+
+
 def settings_of(config: Path | None, broker: str | None = None) -> Settings:
     """Load the settings that a command is to use. Raises SettingsError."""
-    path = config or next((place for place in PLACES if place.exists()), None)
+    path = file_of(config)
     settings = Settings() if path is None else load(path)
     return settings if broker is None else at_broker(settings, broker)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.common import Code, ConfigOption, at_broker, say, settings_of
+from streams.cli.common import Code, ConfigOption, at_broker, file_of, say
 
 app = typer.Typer()
 PANEL = "Run"
@@ -27,20 +27,22 @@ BrokerOrEmbedded = Annotated[
 def run(config: ConfigOption = None, broker: BrokerOrEmbedded = None) -> None:
     """Run the service until SIGTERM or Ctrl-C: judge events, order kills, tell people.
 
-    Start as many as you like with the same settings: they share the partitions.
+    Start as many as you like with the same settings: they share the partitions. A changed settings file is read again
+    by itself, or on SIGHUP; a broken one is logged and the last good one stays in force.
     """
-    from streams.app import run_service
     from streams.broker import WARNING, embedded_broker
     from streams.logs import set_up
+    from streams.process import run_service
+    from streams.reload import Reader
 
-    settings = settings_of(config, None if broker == EMBEDDED else broker)
-    set_up(settings.logs.level, settings.logs.format)
+    source = Reader(file_of(config), None if broker is None else lambda settings: at_broker(settings, address))
     with ExitStack() as stack:
+        address = stack.enter_context(embedded_broker()) if broker == EMBEDDED else broker or ""
+        settings = source.read()
+        set_up(settings.logs.level, settings.logs.format)
         if broker == EMBEDDED:
-            address = stack.enter_context(embedded_broker())
             logging.getLogger("streams.broker").warning("%s It listens on %s.", WARNING, address)
-            settings = at_broker(settings, address)
-        code = run_service(settings)
+        code = run_service(settings, source)
     raise typer.Exit(code)
 
 

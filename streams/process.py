@@ -1,0 +1,37 @@
+"""The service as a process: its signals, its memory and its exit code."""
+
+import asyncio
+import gc
+import logging
+import signal
+from contextlib import suppress
+
+from streams.app import Service
+from streams.reload import Reader
+from streams.settings import Settings
+from streams.topology import prepare_topics
+from streams.worker import WorkerError
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings, source: Reader | None = None) -> None:
+    """Prepare the topics and run one worker until SIGTERM or SIGINT; `source` is read again when it changes."""
+    service = Service(settings, await prepare_topics(settings), source=source)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, service.stopping.set)
+    await service.serve()
+
+
+def run_service(settings: Settings, source: Reader | None = None) -> int:
+    """Run the service; return the process's exit code."""
+    # Millions of long-lived rows: a full collection takes seconds and finds nothing, since rows have no cycles.
+    gc.set_threshold(50_000, 20, 1_000)
+    try:
+        asyncio.run(serve(settings, source))
+    except WorkerError as error:
+        log.error("The worker ends, its work is delivered again: %s", error)
+        return 1
+    return 0
