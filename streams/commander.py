@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,6 +19,7 @@ from streams.outlet import Message, Outlet
 
 HEARTBEAT_S = 2.0
 LIVE_S = 10.0
+TOLD_AT_ONCE = 100
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class View:
 class Commander:
     """Owns the kill topic while it owns the partition of the decisions.
 
-    `on_coverage(command, text)` is called when a gateway first obeys an order, `clock` returns Unix seconds.
+    `on_coverage(command, text)` is called when it changes who obeys a command in force, `clock` returns Unix seconds.
     """
 
     def __init__(
@@ -123,6 +124,8 @@ class Commander:
         self._clock = clock
         self._on_coverage = on_coverage
         self._commands: dict[str, Command] = {}
+        self._told: dict[str, str] = {}
+        self._late: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         # A heartbeat's digest must stand on the topic where the book stood when it was made.
         self._writing = asyncio.Lock()
@@ -131,6 +134,7 @@ class Commander:
 
     async def start(self) -> None:
         """Read the topic to its end, take over, and say so in a heartbeat."""
+        self.view.on_command = lambda command: self._follow(command, self.view.offset)
         await self.view.start()
         self.orders.take_over()
         await self._beat()
@@ -176,11 +180,14 @@ class Commander:
             [Message(self._wiring.kills, command.scope.encode(), ordered.value, 0)]
         )
         self.orders.confirm(ordered, self._clock())
-        self._commands[command.kill_id] = command
-        self.coverage.watch(command.kill_id, Order(offsets[0], command.issued_at))
-        for gateway in list(self.coverage.gateways.values()):
-            if gateway.offset >= offsets[0]:
-                self._heard(self.coverage.report(gateway))
+        self._follow(command, offsets[0])
+
+    def _follow(self, command: Command, offset: int) -> None:
+        before = self._commands.get(command.scope)
+        if before is None or before.order < command.order:
+            self._commands[command.scope] = command
+            self._told.pop(command.scope, None)
+            self.coverage.watch(command.kill_id, Order(offset, command.issued_at))
 
     async def _beat(self) -> None:
         async with self._writing:
@@ -196,6 +203,9 @@ class Commander:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             await self._beat()
+            # Silence is news too: a gateway that has gone stale since says nothing of it.
+            names, self._late = self._late.union(self.coverage.uncovered(self._clock())), set()
+            self._tell(names)
 
     async def _tail(self) -> None:
         while True:
@@ -212,13 +222,31 @@ class Commander:
                 log.warning("Ignored an ack: %s", error)
                 continue
             if ack.env == self.orders.env:
-                self._heard(self.coverage.report(ack))
+                names = self.coverage.report(ack)
+                # A gateway that is new has read everything at once: that can wait for the next beat.
+                self._tell(names) if len(names) <= TOLD_AT_ONCE else self._late.update(names)
 
-    def _heard(self, changed: list[str]) -> None:
-        for name in changed:
-            command = self._commands.get(name)
-            if command is not None:
-                self._on_coverage(command, self.coverage.text(name, self._clock()))
+    def unconfirmed(self, now_s: float) -> int:
+        """Count the commands in force that some gateway does not obey, as far as is known."""
+        names = set(self.coverage.uncovered(now_s))
+        return sum(command.kill_id in names and command.in_force(now_s) for command in self._commands.values())
+
+    def say(self, scope: str) -> None:
+        """Say again who obeys the last command about a scope."""
+        self._told.pop(scope, None)
+        if scope in self._commands:
+            self._tell([self._commands[scope].kill_id])
+
+    def _tell(self, names: Iterable[str]) -> None:
+        now_s = self._clock()
+        for name in names:
+            command = self._commands.get(name.rpartition("@")[0])
+            if command is None or command.kill_id != name or not command.in_force(now_s):
+                continue
+            text = self.coverage.text(name, now_s)
+            if self.coverage.gateways and self._told.get(command.scope) != text:
+                self._told[command.scope] = text
+                self._on_coverage(command, text)
 
 
 async def tail_values(wiring: Wiring, topic: str) -> AsyncIterator[bytes]:

@@ -61,13 +61,14 @@ class Control:
             outcome = await self.commander.handle(decision)
             note_decision(self._metrics, decision, outcome, self._clock())
             await self.notifier.decided(decision, outcome, offset=offset)
+            # Gateways may have been faster than the incident.
+            self.commander.say(decision.scope)
 
     def covered(self, command: Command, text: str) -> None:
         """Note in the incident who obeys a command."""
         task = asyncio.ensure_future(self.notifier.covered(command.scope, command.order, text))
         self._covered.add(task)
         task.add_done_callback(self._covered.discard)
-        self._metrics.obeyed_s.observe(max(0.0, self._clock() - command.issued_at))
 
 
 def _read(value: bytes | None, offset: int) -> Decision | Act | None:

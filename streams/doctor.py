@@ -168,7 +168,7 @@ def _obedience(standing: Standing, kills: str) -> Iterator[Finding]:
     else:
         remedy = "Start `brakeline run`; `kill` and `release` work without it."
         yield Finding("commands", Level.WARN, "No commander is at work.", remedy)
-    live, stale = standing.coverage.live(now_s), standing.coverage.stale(now_s)
+    live, stale = standing.coverage.live(now_s), standing.coverage.troubles(now_s)
     if not live:
         remedy = "Install brakeline-gateway where the calls pass: nothing obeys yet."
         yield Finding("gateways", Level.WARN, "No gateway has reported within an hour.", remedy)

@@ -139,6 +139,11 @@ class Metrics:
         self.gateways = self._gauge(
             "gateways", "Gateways, by the state they last reported.", "Stale ones don't hear of new kills.", "state"
         )
+        self.unconfirmed = self._gauge(
+            "commands_unconfirmed",
+            "Commands in force that some gateway is not known to obey.",
+            "`brakeline list` names the gateways. See the stale ones.",
+        )
         self.obeyed_s = self._histogram(
             "obeyed_seconds", "From a command to a gateway's report of it.", "See the stale gateways.", _KILL_BUCKETS_S
         )

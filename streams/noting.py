@@ -1,6 +1,5 @@
 """What the metrics are told of: batches, decisions, obedience, and where things stand."""
 
-from alerts.coverage import states
 from alerts.decision import Action, Decision
 from alerts.incident import Outcome, severity
 from alerts.incidents import Book
@@ -49,9 +48,11 @@ def note_control(metrics: Metrics, commander: Commander, book: Book, now_s: floa
         kinds[kind] = kinds.get(kind, 0) + 1
     metrics.set_all(metrics.kills_active, kinds)
     coverage = commander.coverage
-    stale = coverage.stale(now_s)
-    counted = states(coverage.gateways[g] for g in coverage.live(now_s) if g not in stale)
-    metrics.set_all(metrics.gateways, {"live": counted.get("live", 0), "stale": len(stale)})
+    troubled = coverage.troubles(now_s)
+    metrics.set_all(metrics.gateways, {"live": len(coverage.live(now_s)) - len(troubled), "stale": len(troubled)})
+    metrics.unconfirmed.set(commander.unconfirmed(now_s))
+    for took_s in coverage.drain_times():
+        metrics.obeyed_s.observe(took_s)
     open_now: dict[str, float] = {}
     for incident in book.incidents.values():
         if incident.active:

@@ -87,18 +87,17 @@ def list_(config: ConfigOption = None, broker: BrokerOption = None, as_json: Jso
     if not commands:
         typer.echo("Nothing is in force.")
     for command in commands:
-        obeyed, gateways = standing.coverage.counts(command.kill_id, now_s)
-        coverage = f"obeyed by {obeyed} of {gateways} gateways" if gateways else "no gateway has reported"
         typer.echo(
             f"{command.scope}  {command.state}  seq {command.seq}  by {command.actor}  {_until(command)}".rstrip()
         )
-        typer.echo(f"    {command.reason}; {coverage}")
+        typer.echo(f"    {command.reason}; {standing.coverage.text(command.kill_id, now_s)}")
 
 
 def _row(command: Command, standing: Any, now_s: float) -> dict[str, Any]:
     obeyed, gateways = standing.coverage.counts(command.kill_id, now_s)
     row: dict[str, Any] = to_builtins(command)
-    return {**row, "kill_id": command.kill_id, "obeyed_by": obeyed, "gateways": gateways}
+    coverage = standing.coverage.text(command.kill_id, now_s)
+    return {**row, "kill_id": command.kill_id, "obeyed_by": obeyed, "gateways": gateways, "coverage": coverage}
 
 
 @app.command(rich_help_panel=PANEL)
@@ -118,7 +117,7 @@ def status(config: ConfigOption = None, broker: BrokerOption = None, as_json: Js
         "epoch": standing.orders.epoch,
         "in_force": len(standing.orders.active(now_s)),
         "gateways": gateways,
-        "stale_gateways": sorted(standing.coverage.stale(now_s)),
+        "stale_gateways": sorted(standing.coverage.troubles(now_s)),
         "unbelievable_records": standing.bad_records,
     }
     for name, value in found.items() if not as_json else ():
