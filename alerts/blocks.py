@@ -6,6 +6,7 @@ from zlib import crc32
 
 from msgspec import Struct, json
 
+from alerts.decision import OBEDIENCE
 from alerts.incident import Incident, Status
 from alerts.markup import code, escape, prose
 from alerts.message import (
@@ -112,7 +113,7 @@ def _buttons(view: View) -> Iterator[Block]:
     yield from _command_buttons(view, value)
     if incident.active:
         yield _button("snooze", "Snooze 1 h", value)
-        if incident.kind == "single":
+        if incident.kind == "single" and incident.detector != OBEDIENCE:
             yield _button("plan", "Mark planned", value)
 
 

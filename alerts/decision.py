@@ -5,6 +5,9 @@ from hashlib import blake2b
 
 from msgspec import Struct
 
+OBEDIENCE = "obedience"
+"""What speaks when a kill is not obeyed, and the kind of scope that its incidents are about."""
+
 
 class Action(StrEnum):
     """The ladder, mildest first; `release` takes any of them back."""

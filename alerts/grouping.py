@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from alerts.decision import Action, Evidence, incident_id
+from alerts.decision import OBEDIENCE, Action, Evidence, incident_id
 from alerts.incident import LADDER, Incident, Moment, Status
 from alerts.lifecycle import nudged, seen
 
@@ -39,7 +39,7 @@ def covers(parent: Incident, child: Incident, window_s: float) -> bool:
 
     The parent must be at least as strong, and a mere warning silences only what began with it.
     """
-    if parent.kind != "single" or not parent.active or parent.id == child.id:
+    if parent.kind != "single" or not parent.active or parent.id == child.id or child.detector == OBEDIENCE:
         return False
     if LADDER[parent.action] < LADDER[child.action] or (parent.shadow and not child.shadow):
         return False

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct, json
 
-from alerts.decision import Action, Evidence
+from alerts.decision import OBEDIENCE, Action, Evidence
 
 LADDER = {action: rank for rank, action in enumerate(Action)}
 STATE_OF = {
@@ -128,8 +128,8 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def critical(self) -> bool:
-        """Whether calls are being refused, or would be without a person."""
-        return LADDER[self.action] >= LADDER[Action.HOLD] and not self.shadow
+        """Whether calls are being refused, would be without a person, or should be and aren't."""
+        return (LADDER[self.action] >= LADDER[Action.HOLD] or self.detector == OBEDIENCE) and not self.shadow
 
 
 def severity(incident: Incident) -> str:

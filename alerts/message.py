@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from alerts.decision import Action
+from alerts.decision import OBEDIENCE, Action
 from alerts.incident import LADDER, Incident, Status
 from alerts.markup import clean, person
 
@@ -61,6 +61,8 @@ def subject(view: View) -> str:
     if incident.kind == "group":
         return f"{count} scopes of team {clean(incident.evidence.team)}"
     kind, _, name = incident.scope.partition(":")
+    if kind == OBEDIENCE:
+        return f"kill of {clean(name.replace(':', ' ', 1))}"
     return f"{kind} {clean(name)}"
 
 
@@ -73,6 +75,8 @@ def headline(view: View) -> str:
     incident = view.incident
     if not incident.active and not incident.in_force:
         return f"{incident.status.upper()}: {subject(view)}"
+    if incident.detector == OBEDIENCE:
+        return f"NOT OBEYED: {subject(view)}"
     done = DONE[incident.action]
     if incident.shadow:
         done = "WARNING" if incident.action is Action.WARN else f"WOULD HAVE {done}"
@@ -104,6 +108,8 @@ def done(view: View, clock: Clock = utc, safe: Callable[[str], str] = clean) -> 
         return _done_to_members(view.members)
     if incident.shadow:
         return "Shadow mode: nothing was stopped"
+    if incident.detector == OBEDIENCE:
+        return "The command stays in force. To stop the calls without the gateways, revoke the agent's key"
     if not incident.in_force:
         return "Nothing is stopped now" if _measure(incident) else "Nothing was stopped"
     words = f"{MEASURE_OF.get(incident.in_force, incident.in_force)} by command {incident.epoch}.{incident.seq}"
@@ -141,7 +147,8 @@ def standing(view: View, *, mention: bool = False, clock: Clock = utc) -> str:
 def facts(view: View, clock: Clock = utc) -> list[tuple[str, str]]:
     """Return the labelled details, in reading order, without the empty ones."""
     incident, evidence = view.incident, view.incident.evidence
-    named = f"{incident.detector} at {incident.score:.1f}" if incident.kind == "single" else ""
+    scored = incident.kind == "single" and incident.detector != OBEDIENCE
+    named = f"{incident.detector} at {incident.score:.1f}" if scored else ""
     found = [
         ("Team", evidence.team),
         ("Agent", evidence.agent if incident.scope != f"agent:{evidence.agent}" else ""),

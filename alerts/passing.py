@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from alerts.grouping import adopted, covers, gather, is_free, is_storm, kind_of, summed, team_event
+from alerts.grouping import SMALLER, adopted, covers, gather, is_free, is_storm, kind_of, summed, team_event
 from alerts.incident import CHAT, LADDER, Incident
 from alerts.incidents import Book
 from alerts.lifecycle import aged, resolved, seen
@@ -54,7 +54,7 @@ def _gather(book: Book, now_s: float) -> set[str]:
     joining: dict[str, list[Incident]] = {}
     for incident in free:
         group = _taking(book, "group", f"team:{incident.evidence.team}", now_s)
-        fits = group and group.shadow is incident.shadow and kind_of(incident.scope) != "team"
+        fits = group and group.shadow is incident.shadow and kind_of(incident.scope) in SMALLER["team"]
         joining.setdefault(group.id if group and fits else "", []).append(incident)
     lonely = joining.pop("", [])
     for name, members in joining.items():

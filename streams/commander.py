@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from msgspec import Struct
+from msgspec import DecodeError, Struct
 
 from alerts.commands import Ordered, Orders, RefusedError
 from alerts.coverage import Coverage, Order
@@ -15,6 +15,7 @@ from alerts.decision import Decision
 from alerts.gateway.keys import Trust
 from alerts.gateway.wire import HEARTBEAT_KEY, Command, Heartbeat, WireError, decode_ack
 from alerts.incident import Outcome
+from alerts.obedience import Disobedience, decode_disobedience
 from streams.outlet import Message, Outlet
 
 HEARTBEAT_S = 2.0
@@ -124,6 +125,8 @@ class Commander:
         self._clock = clock
         self._on_coverage = on_coverage
         self._commands: dict[str, Command] = {}
+        self.on_disobedience: Callable[[Disobedience], None] = lambda _: None
+        """Told of what a worker saw of a scope that it knows to be stopped."""
         self._told: dict[str, str] = {}
         self._late: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -219,12 +222,18 @@ class Commander:
             try:
                 ack = decode_ack(value)
             except WireError as error:
-                log.warning("Ignored an ack: %s", error)
+                self._hear_of_disobedience(value, error)
                 continue
             if ack.env == self.orders.env:
                 names = self.coverage.report(ack)
                 # A gateway that is new has read everything at once: that can wait for the next beat.
                 self._tell(names) if len(names) <= TOLD_AT_ONCE else self._late.update(names)
+
+    def _hear_of_disobedience(self, value: bytes, error: WireError) -> None:
+        try:
+            self.on_disobedience(decode_disobedience(value))
+        except DecodeError:
+            log.warning("Ignored an ack: %s", error)
 
     def unconfirmed(self, now_s: float) -> int:
         """Count the commands in force that some gateway does not obey, as far as is known."""

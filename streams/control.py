@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ from msgspec import DecodeError, json
 from alerts.decision import Decision
 from alerts.gateway.wire import Command
 from alerts.incident import Act
+from alerts.obedience import Disobedience, not_obeyed
 from streams.commander import Commander
 from streams.metrics import Metrics
 from streams.notifier import Notifier
@@ -32,7 +33,8 @@ class Control:
         self._metrics = metrics
         self._clock = clock
         self._telling: asyncio.Task[None] | None = None
-        self._covered: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[None]] = set()
+        commander.on_disobedience = self.disobeyed
 
     async def start(self, client: Mapping[str, Any], incidents: str) -> None:
         """Take over the kill topic and the incidents."""
@@ -66,9 +68,20 @@ class Control:
 
     def covered(self, command: Command, text: str) -> None:
         """Note in the incident who obeys a command."""
-        task = asyncio.ensure_future(self.notifier.covered(command.scope, command.order, text))
-        self._covered.add(task)
-        task.add_done_callback(self._covered.discard)
+        self._do_beside(self.notifier.covered(command.scope, command.order, text))
+
+    def disobeyed(self, seen: Disobedience) -> None:
+        """Open or bring up to date the incident of a kill that is not obeyed."""
+        command = self.commander.orders.held(seen.scope)
+        decision = not_obeyed(seen, command, self.commander.coverage, self._clock())
+        if decision is not None:
+            self._metrics.calls_after_kill.labels(self._metrics.team(seen.team)).inc(seen.new_calls)
+            self._do_beside(self.notifier.decided(decision))
+
+    def _do_beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
 
 def _read(value: bytes | None, offset: int) -> Decision | Act | None:

@@ -5,6 +5,7 @@ from collections import Counter
 from msgspec import Struct, field
 
 from alerts.decision import Decision
+from alerts.obedience import Disobedience
 from detectors.verdict import Verdict
 from streams.windows import Usage
 
@@ -62,8 +63,7 @@ class Effects(Struct):
     counts: Counts = field(default_factory=Counts)
     verdicts: list[tuple[float, str, Verdict]] = field(default_factory=list)
     """What the judge said, at which time and of which agent, also where nothing followed from it."""
-    disobeyed: Counter[str] = field(default_factory=Counter)
-    """Calls that began after their scope was killed, by team."""
+    disobeyed: list[Disobedience] = field(default_factory=list)
     unknown_models: set[str] = field(default_factory=set)
     overflows: int = 0
     """Events of agents beyond the cap: counted, not judged."""

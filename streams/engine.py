@@ -10,6 +10,7 @@ from detectors.judge import Judge
 from streams.duplicates import Seen, SeenIds
 from streams.effects import Effects, Quarantined
 from streams.events import Rejected, TokenEvent, Validator, decode
+from streams.obedience import Obedience
 from streams.prices import Prices
 from streams.pulse import Sightings
 from streams.records import RecordBatch
@@ -39,6 +40,7 @@ class Engine:
         self.rows = Rows()
         self.seen = SeenIds()
         self.sentence = Sentence(settings.rules, judge, self.rows)
+        self._obedience = Obedience(self.rows)
         self.sightings: Sightings | None = None
         """Set by who wants to show what happens."""
         self._prices = prices
@@ -158,6 +160,8 @@ class Engine:
             prompt_hash=event.prompt_hash or "",
         )
         self.sentence.judge(call, row, effects)
+        if self.rows.standings:
+            self._obedience.look(call, event.gateway or "", effects)
 
     def _agent(self, event: TokenEvent, now_s: float, effects: Effects) -> AgentRow:
         row = self.rows.agents.get(event.agent)

@@ -23,7 +23,8 @@ class TokenEvent(Struct, frozen=True, gc=False, kw_only=True):
     """One finished model call, as a gateway or a collector reports it.
 
     `ts` is the end of the call in Unix seconds. `input_tokens` includes `cached_tokens` and
-    `cache_write_tokens`, `output_tokens` includes `reasoning_tokens`. There is no field for prompt text.
+    `cache_write_tokens`, `output_tokens` includes `reasoning_tokens`. `gateway` is the id by which
+    the gateway reports what it obeys. There is no field for prompt text.
     """
 
     event_id: Name
@@ -51,6 +52,7 @@ class TokenEvent(Struct, frozen=True, gc=False, kw_only=True):
     cache_write_tokens: Count = 0
     tool_calls: Count = 0
     prompt_hash: Text | None = None
+    gateway: Text | None = None
 
 
 class Rejected(Exception):

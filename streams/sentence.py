@@ -7,9 +7,6 @@ from detectors.judge import Judge, Verdict
 from streams.effects import Effects
 from streams.rows import AgentRow, Rows
 
-OBEY_GRACE_S = 10.0
-"""Calls in flight at a kill may finish; a call that ends later than this was let through."""
-
 
 class Sentence:
     """Holds the rules and the judge; all state is in the rows."""
@@ -44,8 +41,6 @@ class Sentence:
     def judge(self, call: Call, row: AgentRow, effects: Effects) -> None:
         """Judge one call; a decision that follows goes into the effects."""
         verdicts = self._judge.step(self._rows.judge, call)
-        if self._rows.standings:
-            self._watch_obedience(call, effects)
         for verdict in verdicts:
             effects.verdicts.append((call.now_s, call.agent, verdict))
             self._decide(verdict, call, row, effects)
@@ -62,16 +57,6 @@ class Sentence:
         if decision.action in (Action.KILL, Action.HOLD):
             self._judge.killed(self._rows.judge, decision.scope, call.now_s, standing.until_s)
 
-    def _watch_obedience(self, call: Call, effects: Effects) -> None:
-        for scope in (f"agent:{call.agent}", f"run:{call.run}", f"team:{call.team}"):
-            standing = self._rows.standings.get(scope)
-            if standing is None or standing.action is not Action.KILL or not standing.in_force(call.now_s):
-                continue
-            started_s = call.at_s - call.latency_s
-            if started_s > standing.since_s + OBEY_GRACE_S:
-                effects.disobeyed[call.team] += 1
-                return
-
     def control(
         self, scope: str, action: Action, now_s: float, until_s: float | None, *, planned: bool = False
     ) -> None:
@@ -85,6 +70,7 @@ class Sentence:
         if standing.action is action and standing.until_s == until_s:
             return
         standing.action = action
+        standing.shadow = False
         standing.since_s = standing.last_s = now_s
         standing.until_s = until_s
         if action in (Action.KILL, Action.HOLD):

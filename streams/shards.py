@@ -150,6 +150,7 @@ class Shards:
             for d in effects.decisions
             if d.action is not Action.OBSERVE
         ]
+        messages += [Message(self._named["acks"], d.scope.encode(), json.encode(d), 0) for d in effects.disobeyed]
         messages += self._quarantine(batch, engine, effects)
         messages += self._team_records(batch, effects)
         if messages:
