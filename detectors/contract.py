@@ -1,13 +1,14 @@
 """What a detector is given and what it answers."""
 
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
-from msgspec import Struct
+from detectors.row import Memory, Row
 
 Watches = Literal["agent", "run", "tree", "team"]
 
 
-class Call(Struct, frozen=True, gc=False):
+class Call:
     """One finished model call, validated and priced.
 
     `now_s` is the stream's clock (when the broker had the record) and never goes back within a shard;
@@ -16,26 +17,47 @@ class Call(Struct, frozen=True, gc=False):
     `input_micro_usd_per_mtok` is the model's input price, to compare models with one another.
     """
 
-    now_s: float
-    at_s: float
-    agent: str
-    team: str
-    model: str
-    run: str
-    parent_run: str
-    step: int
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    spend_micro_usd: int
-    list_micro_usd: int
-    input_micro_usd_per_mtok: int
-    failed: bool
-    latency_s: float
-    prompt_hash: str = ""
+    def __init__(
+        self,
+        now_s: float,
+        at_s: float,
+        agent: str,
+        team: str,
+        model: str,
+        run: str,
+        parent_run: str,
+        step: int,
+        input_tokens: int,
+        output_tokens: int,
+        cached_tokens: int,
+        spend_micro_usd: int,
+        list_micro_usd: int,
+        input_micro_usd_per_mtok: int,
+        failed: bool,
+        latency_s: float,
+        prompt_hash: str = "",
+    ) -> None:
+        self.now_s = now_s
+        self.at_s = at_s
+        self.agent = agent
+        self.team = team
+        self.model = model
+        self.run = run
+        self.parent_run = parent_run
+        self.step = step
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+        self.cached_tokens = cached_tokens
+        self.spend_micro_usd = spend_micro_usd
+        self.list_micro_usd = list_micro_usd
+        self.input_micro_usd_per_mtok = input_micro_usd_per_mtok
+        self.failed = failed
+        self.latency_s = latency_s
+        self.prompt_hash = prompt_hash
 
 
-class Score(Struct, frozen=True, gc=False):
+@dataclass(frozen=True)
+class Score:
     """How sure a detector is, on one scale for all: 1.0 is the bar at which it alone would kill.
 
     The reason is a full clause for a person, with the numbers in it: "38 calls in a row of 41,200 tokens".
@@ -47,76 +69,121 @@ class Score(Struct, frozen=True, gc=False):
     blame: Watches = "agent"
 
 
-CALM = Score(0.0, "")
-SPEAK_FROM = 0.35
+CALM: Final = Score(0.0, "")
+SPEAK_FROM: Final = 0.35
 """Below this a detector answers `CALM`: it would not matter even beside others, and words cost time."""
 
 
-class RunTrack(Struct, array_like=True, gc=False):
-    """What is kept of one open run."""
+class RunTrack(Memory):
+    """What is kept of one open run.
 
-    first_s: float
-    last_s: float
-    calls: int = 0
-    input_tokens: int = 0
-    spend_micro_usd: int = 0
-    log_growth: float = 0.0
-    """Fading mean of the logarithm of what each step adds to the input."""
-    climb_nats: float = 0.0
-    """Evidence that the context grows out of hand; see `snowball`."""
-    climb_from_tokens: int = 0
-    climb_steps: int = 0
-    stall_nats: float = 0.0
-    erratic_nats: float = 0.0
-    """Evidence that the context goes up and down; see `stall`."""
-    stall_steps: int = 0
-    stall_since_s: float = 0.0
-    tokens: int = 0
-    """Input and output of all its calls."""
+    `log_growth` is the fading mean of the logarithm of what each step adds to the input, `climb_nats` the evidence
+    that the context grows out of hand (see `snowball`), `erratic_nats` that it goes up and down (see `stall`).
+    `tokens` are input and output of all its calls.
+    """
+
+    def __init__(self, first_s: float = 0.0, last_s: float = 0.0) -> None:
+        self.first_s = first_s
+        self.last_s = last_s
+        self.calls = 0
+        self.input_tokens = 0
+        self.spend_micro_usd = 0
+        self.log_growth = 0.0
+        self.climb_nats = 0.0
+        self.climb_from_tokens = 0
+        self.climb_steps = 0
+        self.stall_nats = 0.0
+        self.erratic_nats = 0.0
+        self.stall_steps = 0
+        self.stall_since_s = 0.0
+        self.tokens = 0
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.first_s = row.real(self.first_s)
+        self.last_s = row.real(self.last_s)
+        self.calls = row.whole(self.calls)
+        self.input_tokens = row.whole(self.input_tokens)
+        self.spend_micro_usd = row.whole(self.spend_micro_usd)
+        self.log_growth = row.real(self.log_growth)
+        self.climb_nats = row.real(self.climb_nats)
+        self.climb_from_tokens = row.whole(self.climb_from_tokens)
+        self.climb_steps = row.whole(self.climb_steps)
+        self.stall_nats = row.real(self.stall_nats)
+        self.erratic_nats = row.real(self.erratic_nats)
+        self.stall_steps = row.whole(self.stall_steps)
+        self.stall_since_s = row.real(self.stall_since_s)
+        self.tokens = row.whole(self.tokens)
 
 
-class TreeTrack(Struct, array_like=True, gc=False):
+class TreeTrack(Memory):
     """What is kept of a run that has children: how many, how deep, and the evidence against it."""
 
-    children: int = 0
-    depth: int = 0
-    first_child_s: float = 0.0
-    last_child_s: float = 0.0
-    child_nats: float = 0.0
-    surprise: float = 0.0
-    nats: float = 0.0
+    def __init__(self) -> None:
+        self.children = 0
+        self.depth = 0
+        self.first_child_s = 0.0
+        self.last_child_s = 0.0
+        self.child_nats = 0.0
+        self.surprise = 0.0
+        self.nats = 0.0
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.children = row.whole(self.children)
+        self.depth = row.whole(self.depth)
+        self.first_child_s = row.real(self.first_child_s)
+        self.last_child_s = row.real(self.last_child_s)
+        self.child_nats = row.real(self.child_nats)
+        self.surprise = row.real(self.surprise)
+        self.nats = row.real(self.nats)
 
 
-class Scene(Struct, gc=False):
+class Scene:
     """A call and what every detector needs to know of its surroundings, worked out once.
 
     `run` is the run as it stood before this call (`run.calls` is 0 for a run never seen), `depth` how far below its
     root it is, and `tree` the tree if it is part of one. `agent_calls`,
     `agent_age_s` and `gap_s` look back over the agent with its sub-agents. `common_log` is the logarithm of the
     rise that the whole shard shows at the moment, at least 0: what all do together is no one's fault.
+    `failing_share` is the share of the shard's calls that failed a few minutes back: a provider's brown-out.
+    `stall` works out `pace_nats`, how much faster than usual this step of a run came, and `lasting_nats`, how unusual
+    it is for this agent that a run goes on. `erratic_nats` is the evidence that the context of the run's parent goes
+    up and down.
     """
 
-    call: Call
-    run: RunTrack
-    agent_calls: int
-    agent_age_s: float
-    gap_s: float
-    log_input: float
-    log_output: float
-    common_log: float = 0.0
-    failing_share: float = 0.0
-    """Share of the shard's calls that failed a few minutes back: a provider's brown-out."""
-    depth: int = 0
-    tree: TreeTrack | None = None
-    pace_nats: float = 0.0
-    """How much faster than usual this step of a run came; worked out by `stall`."""
-    lasting_nats: float = 0.0
-    """How unusual it is for this agent that a run goes on; worked out by `stall`."""
-    erratic_nats: float = 0.0
-    """Evidence that the context of the run's parent goes up and down."""
+    def __init__(
+        self,
+        call: Call,
+        run: RunTrack,
+        agent_calls: int,
+        agent_age_s: float,
+        gap_s: float,
+        log_input: float,
+        log_output: float,
+        common_log: float = 0.0,
+        failing_share: float = 0.0,
+        depth: int = 0,
+        tree: TreeTrack | None = None,
+    ) -> None:
+        self.call = call
+        self.run = run
+        self.agent_calls = agent_calls
+        self.agent_age_s = agent_age_s
+        self.gap_s = gap_s
+        self.log_input = log_input
+        self.log_output = log_output
+        self.common_log = common_log
+        self.failing_share = failing_share
+        self.depth = depth
+        self.tree = tree
+        self.pace_nats = 0.0
+        self.lasting_nats = 0.0
+        self.erratic_nats = 0.0
 
 
-class TeamMinute(Struct, frozen=True, array_like=True):
+@dataclass(frozen=True)
+class TeamMinute:
     """One closed minute of a team: (calls, tokens, micro-dollars) of each member that called.
 
     `others` is the sum of `detectors.team.rise_of` over the other teams, by which a common rise is recognised.
@@ -129,26 +196,18 @@ class TeamMinute(Struct, frozen=True, array_like=True):
     others: tuple[float, float] = (0.0, 0.0)
 
 
-Memory = TypeVar("Memory", bound=Struct)
+class Detector:
+    """One way of recognising a runaway: a frozen dataclass of its parameters.
 
-
-class Detector(Protocol[Memory]):
-    """One way of recognising a runaway.
-
-    A detector holds parameters only. What it knows of a scope is its memory, a Struct of plain numbers that
-    the caller owns, snapshots and hands back; `step` may change it in place, and nothing else. It scores first
-    and learns second, and learns a clipped value.
+    What it knows of a scope is its memory (a `Memory` of plain numbers), which the caller owns, keeps as a row and
+    hands back; `step` may change it in place, and nothing else. It scores first and learns second, and learns a
+    clipped value. Its name is its key in the registry.
     """
 
-    name: ClassVar[str]
-    watches: ClassVar[Watches]
-    memory_type: ClassVar[type[Struct]]
-
-    def begin(self) -> Memory:
+    def begin(self) -> Any:
         """Return the memory of a scope that has never been seen."""
+        raise NotImplementedError
 
-    def step(self, memory: Memory, scene: Scene) -> tuple[Memory, Score]:
+    def step(self, memory: Any, scene: Scene) -> tuple[Any, Score]:
         """Judge the scene's call against `memory`, then learn from it."""
-
-
-AnyDetector = Detector[Any]
+        raise NotImplementedError

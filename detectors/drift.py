@@ -1,66 +1,89 @@
 """Hour after hour above what is usual at that hour: slow burns."""
 
+from dataclasses import dataclass
 from math import log
-from typing import ClassVar
+from typing import Final
 
-from msgspec import Struct
+from detectors.contract import CALM, Detector, Scene, Score
+from detectors.row import Memory, Row, zeros
 
-from detectors.contract import CALM, Scene, Score, Watches
-
-_HOUR_S = 3600.0
-_START_LOG_SD = 0.5
+_HOUR_S: Final = 3600.0
+_START_LOG_SD: Final = 0.5
 
 
-class Season(Struct, array_like=True, gc=False):
+class Season(Memory):
     """What is usual of an hourly number: a level, a shape of 24 hours and a spread, all of logarithms.
 
     A quiet day teaches less than a busy one, so that a weekend doesn't make Monday look like a runaway.
     """
 
-    level: float = 0.0
-    shape: list[float] = []
-    days: list[int] = []
-    sd: float = _START_LOG_SD
-    hours: int = 0
+    def __init__(self) -> None:
+        self.level = 0.0
+        self.shape = zeros(0)
+        self.days = zeros(0)
+        self.sd = _START_LOG_SD
+        self.hours = 0
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.level = row.real(self.level)
+        self.shape = row.reals(self.shape)
+        self.days = row.reals(self.days)
+        self.sd = row.real(self.sd)
+        self.hours = row.whole(self.hours)
 
     def residual(self, hour: int, log_value: float) -> float:
         """Return how far above the usual of this hour of the day the value is, in logarithms."""
-        if not self.shape:
+        if not len(self.shape):
             return 0.0
         seen = self.days[hour % 24]
         return log_value - self.level - self.shape[hour % 24] * seen / (seen + 1.0)
 
     def learn(self, hour: int, log_value: float, sigmas: float) -> None:
         """Learn one hour, clipped to `sigmas` above the usual."""
-        if not self.shape:
-            self.shape, self.days, self.level = [0.0] * 24, [0] * 24, log_value
+        if not len(self.shape):
+            self.shape, self.days, self.level = zeros(24), zeros(24), log_value
         h = hour % 24
         raw = self.residual(hour, log_value)
         apart = min(raw, sigmas * self.sd)
         self.hours += 1
         slow = 0.35 if apart < 0.0 and self.hours > 24 else 1.0
         self.level += slow * max(1.0 / self.hours, 1.0 / 96.0) * apart
-        self.days[h] = min(self.days[h] + 1, 10)
+        self.days[h] = min(self.days[h] + 1.0, 10.0)
         step = log_value - self.level - self.shape[h] if apart == raw else apart
         self.shape[h] += slow * max(1.0 / self.days[h], 0.2) * step
         self.sd += 0.03 * (1.25 * min(abs(raw), 4 * self.sd) - self.sd)
 
 
-class DriftMemory(Struct, array_like=True, gc=False):
+class DriftMemory(Memory):
     """The open hour's calls, the season, and the sum of what was above it."""
 
-    season: Season
-    hour: int = 0
-    calls: int = 0
-    above: float = 0.0
-    since_hour: int = 0
-    usual: float = 0.0
-    active: float = 0.0
-    told: bool = False
-    seen: float = 0.0
+    def __init__(self) -> None:
+        self.season = Season()
+        self.hour = 0
+        self.calls = 0
+        self.above = 0.0
+        self.since_hour = 0
+        self.usual = 0.0
+        self.active = 0.0
+        self.told = False
+        self.seen = 0.0
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.season.carry(row)
+        self.hour = row.whole(self.hour)
+        self.calls = row.whole(self.calls)
+        self.above = row.real(self.above)
+        self.since_hour = row.whole(self.since_hour)
+        self.usual = row.real(self.usual)
+        self.active = row.real(self.active)
+        self.told = row.flag(self.told)
+        self.seen = row.real(self.seen)
 
 
-class Drift(Struct, frozen=True):
+@dataclass(frozen=True)
+class Drift(Detector):
     """Catches an agent that does a little more every hour, or stays above its usual for hours.
 
     Each hour's calls are compared with what is usual at that hour of the day; what is above adds up, what is below
@@ -69,10 +92,6 @@ class Drift(Struct, frozen=True):
 
     `bar`: sum of deviations (above `slack`) that would justify a kill; `hours_min`: hours before it speaks.
     """
-
-    name: ClassVar[str] = "drift"
-    watches: ClassVar[Watches] = "agent"
-    memory_type: ClassVar[type[Struct]] = DriftMemory
 
     bar: float = 13.2
     slack: float = 0.6
@@ -86,7 +105,7 @@ class Drift(Struct, frozen=True):
 
     def begin(self) -> DriftMemory:
         """Return a memory without hours."""
-        return DriftMemory(Season())
+        return DriftMemory()
 
     def step(self, memory: DriftMemory, scene: Scene) -> tuple[DriftMemory, Score]:
         """Count the call; when an hour is over, weigh it."""

@@ -1,30 +1,44 @@
 """Calls that fail and are tried again, and again."""
 
+from dataclasses import dataclass
 from math import exp, log
-from typing import ClassVar
 
-from msgspec import Struct
-
-from detectors.contract import CALM, SPEAK_FROM, Call, Scene, Score, Watches
+from detectors.contract import CALM, SPEAK_FROM, Call, Detector, Scene, Score
 from detectors.evidence import Evidence
+from detectors.row import Memory, Row
 
 
-class ErrorsMemory(Struct, array_like=True, gc=False):
+class ErrorsMemory(Memory):
     """How often calls fail, the chain of failures at hand, and the evidence over all runs."""
 
-    failed: float
-    total: float
-    chain: float
-    chain_calls: int
-    chain_since_s: float
-    chain_last_s: float
-    chain_input: int
-    chain_run: str
-    evidence: Evidence
-    chain_at_s: float = 0.0
+    def __init__(self) -> None:
+        self.failed = 0.0
+        self.total = 0.0
+        self.chain = 0.0
+        self.chain_calls = 0
+        self.chain_since_s = 0.0
+        self.chain_last_s = 0.0
+        self.chain_input = 0
+        self.chain_run = ""
+        self.evidence = Evidence()
+        self.chain_at_s = 0.0
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.failed = row.real(self.failed)
+        self.total = row.real(self.total)
+        self.chain = row.real(self.chain)
+        self.chain_calls = row.whole(self.chain_calls)
+        self.chain_since_s = row.real(self.chain_since_s)
+        self.chain_last_s = row.real(self.chain_last_s)
+        self.chain_input = row.whole(self.chain_input)
+        self.chain_run = row.text(self.chain_run)
+        self.evidence.carry(row)
+        self.chain_at_s = row.real(self.chain_at_s)
 
 
-class Errors(Struct, frozen=True):
+@dataclass(frozen=True)
+class Errors(Detector):
     """Catches a retry storm: one call that fails and is repeated at once, without backing off.
 
     A chain is made of failures of the same input; a success ends it, and it fades within `fade_s`, so clients that
@@ -35,10 +49,6 @@ class Errors(Struct, frozen=True):
     `chain_max`: failures in a row that justify a kill. `bar_nats`: evidence of mixed failures that does.
     `brownout_share`: the share of failures that a brown-out makes usual.
     """
-
-    name: ClassVar[str] = "errors"
-    watches: ClassVar[Watches] = "agent"
-    memory_type: ClassVar[type[Struct]] = ErrorsMemory
 
     chain_max: float = 4.6
     fade_s: float = 30.0
@@ -51,7 +61,9 @@ class Errors(Struct, frozen=True):
 
     def begin(self) -> ErrorsMemory:
         """Return a memory in which one call in fifty fails."""
-        return ErrorsMemory(1.0, 50.0, 0.0, 0, 0.0, 0.0, 0, "", Evidence())
+        memory = ErrorsMemory()
+        memory.failed, memory.total = 1.0, 50.0
+        return memory
 
     def step(self, memory: ErrorsMemory, scene: Scene) -> tuple[ErrorsMemory, Score]:
         """Follow the chain and the mixed evidence; successes only count down."""

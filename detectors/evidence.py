@@ -1,23 +1,35 @@
 """Sequential evidence: a sum of log-likelihood ratios that never goes below zero, and its usual peaks."""
 
 from math import exp
+from typing import Final
 
-from msgspec import Struct
+from detectors.row import Memory, Row
 
-SLOT_S = 3600.0
-_RECORD_FADES_S = 14 * 86_400.0
+SLOT_S: Final = 3600.0
+_RECORD_FADES_S: Final = 14 * 86_400.0
 
 
-class Evidence(Struct, array_like=True, gc=False):
+class Evidence(Memory):
     """A CUSUM in nats since `since_s`, with the highest that calm hours of the past have reached."""
 
-    nats: float = 0.0
-    last_s: float = 0.0
-    since_s: float = 0.0
-    calls: int = 0
-    peak: float = 0.0
-    slot: int = 0
-    record: float = 0.0
+    def __init__(self) -> None:
+        self.nats = 0.0
+        self.last_s = 0.0
+        self.since_s = 0.0
+        self.calls = 0
+        self.peak = 0.0
+        self.slot = 0
+        self.record = 0.0
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.nats = row.real(self.nats)
+        self.last_s = row.real(self.last_s)
+        self.since_s = row.real(self.since_s)
+        self.calls = row.whole(self.calls)
+        self.peak = row.real(self.peak)
+        self.slot = row.whole(self.slot)
+        self.record = row.real(self.record)
 
     def add(self, nats: float, now_s: float, fade_s: float) -> float:
         """Add the evidence of one call to what time has left of it; return the sum."""

@@ -1,23 +1,31 @@
 """Agents that start agents that start agents."""
 
+from dataclasses import dataclass
 from math import exp, log
-from typing import ClassVar
 
-from msgspec import Struct
-
-from detectors.contract import CALM, Scene, Score, TreeTrack, Watches
+from detectors.contract import CALM, Detector, Scene, Score, TreeTrack
+from detectors.row import Memory, Row
 
 
-class FanoutMemory(Struct, array_like=True, gc=False):
+class FanoutMemory(Memory):
     """How many root runs this agent had, how many of them had children, and how far those went."""
 
-    roots: float = 0.0
-    parents: float = 0.0
-    children_record: int = 0
-    depth_record: int = 0
+    def __init__(self) -> None:
+        self.roots = 0.0
+        self.parents = 0.0
+        self.children_record = 0
+        self.depth_record = 0
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.roots = row.real(self.roots)
+        self.parents = row.real(self.parents)
+        self.children_record = row.whole(self.children_record)
+        self.depth_record = row.whole(self.depth_record)
 
 
-class Fanout(Struct, frozen=True):
+@dataclass(frozen=True)
+class Fanout(Detector):
     """Catches runs that start runs: more of them, or deeper, than this agent's ever did.
 
     The first child is surprising for an agent that never had any; a few more are not, since helpers come in
@@ -28,10 +36,6 @@ class Fanout(Struct, frozen=True):
     `bar_nats`: evidence that justifies a kill. `parent_share`: share of runs with children assumed of a new agent,
     worth `prior_roots` runs. `children_free`: children of one tree that are usual for anyone.
     """
-
-    name: ClassVar[str] = "fanout"
-    watches: ClassVar[Watches] = "tree"
-    memory_type: ClassVar[type[Struct]] = FanoutMemory
 
     bar_nats: float = 7.8
     parent_share: float = 0.05

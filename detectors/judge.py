@@ -1,13 +1,12 @@
 """The judge: one call in, verdicts out. Composes the detectors; pure, and constant time a call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import log
-from operator import attrgetter
-from typing import Any
+from typing import Final
 
 from detectors import standing
 from detectors.ceiling import CeilingMemory
-from detectors.contract import CALM, Call, RunTrack, Scene, Score, TeamMinute
+from detectors.contract import CALM, Call, Detector, RunTrack, Scene, Score, TeamMinute
 from detectors.limits import LimitBook
 from detectors.memory import AgentMemory, TreeMemory
 from detectors.parameters import JudgeParameters
@@ -17,10 +16,15 @@ from detectors.verdict import SPEAK_AT, STEEP, Verdict, weigh
 
 __all__ = ["Judge", "JudgeParameters", "JudgeState", "TeamMemory", "Verdict"]
 
-_TROUBLE_ENDS_S = 1800.0
-_RUNS_KEPT = 16
-_ROOTS_KEPT = 8
-_NONE: tuple[Verdict, ...] = ()
+_TROUBLE_ENDS_S: Final = 1800.0
+_RUNS_KEPT: Final = 16
+_ROOTS_KEPT: Final = 8
+_NONE: Final[tuple[Verdict, ...]] = ()
+
+
+def compiled() -> bool:
+    """Tell whether the core runs compiled."""
+    return not __file__.endswith(".py")
 
 
 class Judge:
@@ -29,12 +33,13 @@ class Judge:
     def __init__(self, parameters: JudgeParameters | None = None) -> None:
         self.parameters = parameters or JudgeParameters()
         detectors = self.parameters.by_call()
-        self._detectors = detectors
-        self._known = _getter([name for name, _ in detectors])
+        self._names = list(detectors)
+        self._detectors: list[Detector | None] = list(detectors.values())
         limits = self.parameters.limits
         self._limits = LimitBook(limits, self.parameters.run_ceiling)
         self._limited = bool(limits) or self.parameters.agent_ceiling.active or self.parameters.run_ceiling.active
         self._bar = self.parameters.bar
+        self._together = self.parameters.together
 
     def step(self, state: JudgeState, call: Call) -> Sequence[Verdict]:
         """Judge one call and learn from it; a killed scope neither speaks nor teaches."""
@@ -50,18 +55,23 @@ class Judge:
         run = memory.runs.pop(call.run, None) or RunTrack(call.now_s, call.now_s)
         scene = _scene(state, memory, tree, run, call)
         says = self._ceilings(agent, memory, scene) if self._limited else {}
-        for (name, detector), known in zip(self._detectors, self._known(memory), strict=True):
-            _, score = detector.step(known or self._begin(memory, name), scene)
-            if score is not CALM:
-                says[name] = score
+        self._ask(memory, scene, says)
         _follow(memory, run, call, tree)
         return self._verdicts(state, memory, call, says) if says else _NONE
 
-    def _begin(self, memory: AgentMemory, name: str) -> Any:
-        """Give a new agent, or one from before a change of the configuration, a memory that it lacks."""
-        begun = getattr(self.parameters, name).begin()
-        setattr(memory, name, begun)
-        return begun
+    def _ask(self, memory: AgentMemory, scene: Scene, says: dict[str, Score]) -> None:
+        """Ask each detector; a new agent, or one from before a change of the configuration, lacks memories."""
+        held, i = memory.held, -1
+        for detector in self._detectors:
+            i += 1
+            if detector is None:
+                continue
+            known = held[i]
+            if known is None:
+                known = held[i] = detector.begin()
+            _, score = detector.step(known, scene)
+            if score is not CALM:
+                says[self._names[i]] = score
 
     def _ceilings(self, agent: str, memory: AgentMemory, scene: Scene) -> dict[str, Score]:
         says = {}
@@ -69,18 +79,18 @@ class Judge:
         if ceiling.active:
             memory.ceiling, score = ceiling.step(memory.ceiling or ceiling.begin(), scene)
             if score is not CALM:
-                says[ceiling.name] = score
+                says["ceiling"] = score
         of_run = self._limits.of_run(scene.call.run, agent, scene.call.team)
         if of_run.active:
             score = of_run.score(scene, scene.depth)
             if score is not CALM:
-                says[of_run.name] = score
+                says["run_ceiling"] = score
         return says
 
     def _verdicts(
         self, state: JudgeState, memory: AgentMemory, call: Call, says: dict[str, Score]
     ) -> Sequence[Verdict]:
-        weighed = weigh(says, self.parameters.together, self._bar)
+        weighed = weigh(says, self._together, self._bar)
         if weighed.value < SPEAK_AT:
             return _NONE
         if weighed.alert_only and memory.drift is not None:
@@ -108,9 +118,9 @@ class Judge:
             tokens = sum(member[1] for member in minute.members.values())
             score = ceiling.add(memory.ceiling, minute.start_s, tokens, sum(m[2] for m in minute.members.values()))
             if score is not CALM:
-                says = {ceiling.name: score.value}
+                says = {"ceiling": score.value}
                 verdicts.append(
-                    Verdict(scope, ceiling.name, score.value, False, score.reason, says, minute.start_s, sure=True)
+                    Verdict(scope, "ceiling", score.value, False, score.reason, says, minute.start_s, sure=True)
                 )
         rise = self.parameters.team_rise
         if rise is not None:
@@ -118,8 +128,8 @@ class Judge:
             value = score.value**STEEP
             if value >= SPEAK_AT and not memory.told:
                 memory.told = True
-                says = {rise.name: round(score.value, 3)}
-                verdicts.append(Verdict(scope, rise.name, value, True, score.reason, says, memory.since_s))
+                says = {"team_rise": round(score.value, 3)}
+                verdicts.append(Verdict(scope, "team_rise", value, True, score.reason, says, memory.since_s))
         return memory, verdicts
 
     def killed(self, state: JudgeState, scope: str, now_s: float, until_s: float | None) -> None:
@@ -129,13 +139,6 @@ class Judge:
     def released(self, state: JudgeState, scope: str, _now_s: float, *, planned: bool) -> None:
         """Note that a scope may work again; `planned` says that what it did was meant, so it teaches."""
         standing.released(state, scope, planned=planned)
-
-
-def _getter(names: list[str]) -> Callable[[AgentMemory], tuple[Any, ...]]:
-    """Return what reads all of these fields at once, which is faster than one by one."""
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda memory: tuple(getattr(memory, name) for name in names)
 
 
 def _scene(state: JudgeState, memory: AgentMemory, tree: TreeMemory | None, run: RunTrack, call: Call) -> Scene:

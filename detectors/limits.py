@@ -1,10 +1,11 @@
 """Which ceilings hold for a scope: the customer's limits by glob, the tightest of each measure."""
 
 from collections.abc import Iterable
+from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from detectors.ceiling import Ceiling, RunCeiling
 
@@ -32,10 +33,10 @@ def tightest(first: Limits, others: Iterable[Limits]) -> Limits:
     """
     every = [first, *others]
     lowest = {}
-    for name in first.__struct_fields__:
+    for name in (field.name for field in fields(first)):
         values = [value for each in every if (value := getattr(each, name)) is not None]
         lowest[name] = min(values, default=None)
-    return structs.replace(first, **lowest)
+    return replace(first, **lowest)
 
 
 class LimitBook:

@@ -1,43 +1,63 @@
 """The same call again and again."""
 
+from dataclasses import dataclass
 from math import exp, log
-from typing import ClassVar
+from typing import Final
 
-from msgspec import Struct
-
-from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
+from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
 from detectors.evidence import Evidence
+from detectors.row import Memory, Row, halve, latest, scaled, zeros
 
 # A call is compared with the suspect in input (exact, 1 %, 4 %) and in output size: nine ways to be like it.
-_INPUT_NEAR = (0.0015, 0.01, 0.04)
-_OUTPUT_NEAR = (0.03, 0.2)
-_UNLIKE = 9
-_LOOPING = (*(i * o for i in (0.35, 0.2, 0.1) for o in (0.45, 0.4, 0.15)), 0.35)
-_HONEST = (0.008, 0.012, 0.02, 0.012, 0.03, 0.06, 0.018, 0.05, 0.1, 0.69)
-_RHYTHM_NEAR = (0.3, 0.8)
-_RHYTHM_LOOPING = (0.62, 0.26, 0.12)
-_RHYTHM_HONEST = (0.17, 0.25, 0.58)
+_INPUT_NEAR: Final[tuple[float, ...]] = (0.0015, 0.01, 0.04)
+_OUTPUT_NEAR: Final[tuple[float, ...]] = (0.03, 0.2)
+_UNLIKE: Final = 9
+_LOOPING: Final[tuple[float, ...]] = (*(i * o for i in (0.35, 0.2, 0.1) for o in (0.45, 0.4, 0.15)), 0.35)
+_HONEST: Final[tuple[float, ...]] = (0.008, 0.012, 0.02, 0.012, 0.03, 0.06, 0.018, 0.05, 0.1, 0.69)
+_RHYTHM_NEAR: Final[tuple[float, ...]] = (0.3, 0.8)
+_RHYTHM_LOOPING: Final[tuple[float, ...]] = (0.62, 0.26, 0.12)
+_RHYTHM_HONEST: Final[tuple[float, ...]] = (0.17, 0.25, 0.58)
 
 
-class LoopMemory(Struct, array_like=True, gc=False):
+class LoopMemory(Memory):
     """The sizes of the latest calls (logarithms), the suspect among them, and how often calls are like it."""
 
-    counts: list[float]
-    total: float
-    rhythm: list[float]
-    inputs: list[float]
-    evidence: Evidence
-    input: float = 0.0
-    output: float = 0.0
-    suspect_s: float = 0.0
-    suspect_at_s: float = 0.0
-    gap_s: float = 0.0
-    run: str = ""
-    same_run: int = 0
-    hour: int = 0
-    hour_calls: int = 0
-    hours: float = 1.0
-    hourly: float = 10.0
+    def __init__(self) -> None:
+        self.counts = zeros(len(_HONEST))
+        self.total = 0.0
+        self.rhythm = zeros(len(_RHYTHM_HONEST))
+        self.inputs = zeros(0)
+        self.evidence = Evidence()
+        self.input = 0.0
+        self.output = 0.0
+        self.suspect_s = 0.0
+        self.suspect_at_s = 0.0
+        self.gap_s = 0.0
+        self.run = ""
+        self.same_run = 0
+        self.hour = 0
+        self.hour_calls = 0
+        self.hours = 1.0
+        self.hourly = 10.0
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.counts = row.reals(self.counts)
+        self.total = row.real(self.total)
+        self.rhythm = row.reals(self.rhythm)
+        self.inputs = row.reals(self.inputs)
+        self.evidence.carry(row)
+        self.input = row.real(self.input)
+        self.output = row.real(self.output)
+        self.suspect_s = row.real(self.suspect_s)
+        self.suspect_at_s = row.real(self.suspect_at_s)
+        self.gap_s = row.real(self.gap_s)
+        self.run = row.text(self.run)
+        self.same_run = row.whole(self.same_run)
+        self.hour = row.whole(self.hour)
+        self.hour_calls = row.whole(self.hour_calls)
+        self.hours = row.real(self.hours)
+        self.hourly = row.real(self.hourly)
 
     def tally(self, now_s: float) -> None:
         """Count the call in its hour; an hour that is over tells how many calls are usual while active."""
@@ -56,7 +76,8 @@ class LoopMemory(Struct, array_like=True, gc=False):
         self.run, self.same_run, self.gap_s = scene.call.run, 0, 0.0
 
 
-class Loop(Struct, frozen=True):
+@dataclass(frozen=True)
+class Loop(Detector):
     """Catches an agent that repeats itself: calls of one size, over and over, also among honest ones.
 
     When a call resembles one of the latest few it becomes the suspect, and every further call is compared with it;
@@ -70,10 +91,6 @@ class Loop(Struct, frozen=True):
     frequencies are worth before the agent's own are known. `memory_calls`: how far back these reach.
     `berth`: how far above its own calm peaks an agent must go. `learn_below_nats`: above, a call doesn't teach.
     """
-
-    name: ClassVar[str] = "loop"
-    watches: ClassVar[Watches] = "agent"
-    memory_type: ClassVar[type[Struct]] = LoopMemory
 
     bar_nats: float = 18.0
     fade_s: float = 3600.0
@@ -91,8 +108,10 @@ class Loop(Struct, frozen=True):
 
     def begin(self) -> LoopMemory:
         """Return a memory with no calls, and the usual frequencies."""
-        counts = [share * self.prior_calls for share in _HONEST]
-        return LoopMemory(counts, self.prior_calls, [10.0 * s for s in _RHYTHM_HONEST], [], Evidence())
+        memory = LoopMemory()
+        memory.counts, memory.total = scaled(_HONEST, self.prior_calls), self.prior_calls
+        memory.rhythm = scaled(_RHYTHM_HONEST, 10.0)
+        return memory
 
     def step(self, memory: LoopMemory, scene: Scene) -> tuple[LoopMemory, Score]:
         """Compare the call with the suspect; failed calls are another detector's."""
@@ -144,14 +163,14 @@ class Loop(Struct, frozen=True):
         if learn:
             rhythm[kind] += 1.0
             if rhythm[kind] > self.memory_calls:
-                memory.rhythm = [count * 0.5 for count in rhythm]
+                halve(rhythm)
         return nats
 
     def _learn(self, memory: LoopMemory, kind: int) -> None:
         memory.counts[kind] += 1.0
         memory.total += 1.0
         if memory.total > self.memory_calls:
-            memory.counts = [count * 0.5 for count in memory.counts]
+            halve(memory.counts)
             memory.total *= 0.5
 
     def _remember(self, memory: LoopMemory, scene: Scene) -> bool:
@@ -162,9 +181,7 @@ class Loop(Struct, frozen=True):
             if -_INPUT_NEAR[2] < other - log_input < _INPUT_NEAR[2]:
                 unlike = False
                 break
-        inputs.append(log_input)
-        if len(inputs) > self.compared:
-            del inputs[0]
+        memory.inputs = latest(inputs, log_input, self.compared)
         return unlike
 
     def _say(self, memory: LoopMemory, scene: Scene, value: float) -> Score:

@@ -1,6 +1,8 @@
-"""The rows of a shard's judgement: what is remembered of an agent, a run tree, a team and the shard."""
+"""What is remembered of an agent, a run tree and the shard."""
 
-from msgspec import Struct, field
+from typing import Final, cast
+
+from msgspec import msgpack
 
 from detectors.ceiling import CeilingMemory
 from detectors.contract import RunTrack, TreeTrack
@@ -9,46 +11,114 @@ from detectors.errors import ErrorsMemory
 from detectors.fanout import FanoutMemory
 from detectors.loop import LoopMemory
 from detectors.price import PriceMemory
+from detectors.row import Memory, Row
 from detectors.snowball import SnowballMemory
 from detectors.stall import StallMemory
 from detectors.surge import SurgeMemory
 from detectors.tempo import TempoMemory
 
-PLANNED_NATS = 60.0
+PLANNED_NATS: Final = 60.0
+KINDS: Final[tuple[type[Memory], ...]] = (
+    LoopMemory,
+    TempoMemory,
+    SurgeMemory,
+    StallMemory,
+    SnowballMemory,
+    ErrorsMemory,
+    PriceMemory,
+    FanoutMemory,
+    DriftMemory,
+)
+"""In the order of `JudgeParameters.by_call`: this is the place of each in `AgentMemory.held`, and in its row."""
 
 
-class AgentMemory(Struct, array_like=True):
-    """One agent with its sub-agents ("name/sub1"): its open runs, and what each detector knows of it.
+class AgentMemory(Memory):
+    """One agent with its sub-agents ("name/sub1"): its open runs, and what each detector knows of it in `held`.
 
     `blocked` holds the agent ids that are killed, with the time until when. `roots` are the root runs of the latest
     calls. A trouble lasts from `trouble_since_s` to `trouble_last_s`; its start names the incident.
     """
 
-    first_s: float
-    last_s: float
-    calls: int = 0
-    trouble_since_s: float = 0.0
-    trouble_last_s: float = 0.0
-    runs: dict[str, RunTrack] = {}
-    blocked: dict[str, float] = {}
-    roots: list[str] = []
-    ceiling: CeilingMemory | None = None
-    surge: SurgeMemory | None = None
-    loop: LoopMemory | None = None
-    tempo: TempoMemory | None = None
-    snowball: SnowballMemory | None = None
-    errors: ErrorsMemory | None = None
-    price: PriceMemory | None = None
-    fanout: FanoutMemory | None = None
-    stall: StallMemory | None = None
-    drift: DriftMemory | None = None
+    def __init__(self, first_s: float = 0.0) -> None:
+        self.first_s = first_s
+        self.last_s = first_s
+        self.calls = 0
+        self.trouble_since_s = 0.0
+        self.trouble_last_s = 0.0
+        self.runs: dict[str, RunTrack] = {}
+        self.blocked: dict[str, float] = {}
+        self.roots: list[str] = []
+        self.ceiling: CeilingMemory | None = None
+        self.held: list[Memory | None] = [None] * len(KINDS)
+
+    def carry(self, row: Row) -> None:
+        """Name the fields; the times come first, where they are found without reading on."""
+        self.last_s = row.real(self.last_s)
+        self.first_s = row.real(self.first_s)
+        self.calls = row.whole(self.calls)
+        self.trouble_since_s = row.real(self.trouble_since_s)
+        self.trouble_last_s = row.real(self.trouble_last_s)
+        self.blocked = row.amounts(self.blocked)
+        self.roots = row.texts(self.roots)
+        runs = row.texts(list(self.runs))
+        for run in runs:
+            self.runs.setdefault(run, RunTrack()).carry(row)
+        ceiling = row.blob(b"" if self.ceiling is None else msgpack.encode(self.ceiling))
+        self.ceiling = msgpack.decode(ceiling, type=CeilingMemory) if ceiling else None
+        for i in range(len(KINDS)):
+            if row.flag(self.held[i] is not None):
+                memory = self.held[i] or KINDS[i]()
+                memory.carry(row)
+                self.held[i] = memory
+
+    @property
+    def loop(self) -> LoopMemory | None:
+        """What `loop` knows."""
+        return cast(LoopMemory | None, self.held[0])
+
+    @property
+    def tempo(self) -> TempoMemory | None:
+        """What `tempo` knows."""
+        return cast(TempoMemory | None, self.held[1])
+
+    @property
+    def surge(self) -> SurgeMemory | None:
+        """What `surge` knows."""
+        return cast(SurgeMemory | None, self.held[2])
+
+    @property
+    def stall(self) -> StallMemory | None:
+        """What `stall` knows."""
+        return cast(StallMemory | None, self.held[3])
+
+    @property
+    def snowball(self) -> SnowballMemory | None:
+        """What `snowball` knows."""
+        return cast(SnowballMemory | None, self.held[4])
+
+    @property
+    def errors(self) -> ErrorsMemory | None:
+        """What `errors` knows."""
+        return cast(ErrorsMemory | None, self.held[5])
+
+    @property
+    def price(self) -> PriceMemory | None:
+        """What `price` knows."""
+        return cast(PriceMemory | None, self.held[6])
+
+    @property
+    def drift(self) -> DriftMemory | None:
+        """What `drift` knows."""
+        return cast(DriftMemory | None, self.held[8])
 
     def calm(self) -> None:
         """Drop the evidence at hand: what was stopped must count neither as trouble nor as usual."""
-        for memory in (self.loop, self.tempo, self.errors):
-            if memory is not None:
-                memory.evidence.reset()
+        if self.loop is not None:
+            self.loop.evidence.reset()
+        if self.tempo is not None:
+            self.tempo.evidence.reset()
         if self.errors is not None:
+            self.errors.evidence.reset()
             self.errors.chain = 0.0
         if self.surge is not None:
             self.surge.reset()
@@ -65,20 +135,41 @@ class AgentMemory(Struct, array_like=True):
             self.price.plan()
 
 
-class TreeMemory(Struct, array_like=True):
+class TreeMemory(Memory):
     """A run with children, or one that was judged: the depth of each member, and what the tree grew to."""
 
-    root: str
-    agent: str
-    last_s: float
-    depths: dict[str, int] = {}
-    blocked_until_s: float = 0.0
-    track: TreeTrack = field(default_factory=TreeTrack)
+    def __init__(self, root: str = "", agent: str = "", last_s: float = 0.0) -> None:
+        self.root = root
+        self.agent = agent
+        self.last_s = last_s
+        self.depths: dict[str, int] = {root: 0}
+        self.blocked_until_s = 0.0
+        self.track = TreeTrack()
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.root = row.text(self.root)
+        self.agent = row.text(self.agent)
+        self.last_s = row.real(self.last_s)
+        members = row.texts(list(self.depths))
+        self.depths = {member: row.whole(self.depths.get(member, 0)) for member in members}
+        self.blocked_until_s = row.real(self.blocked_until_s)
+        self.track.carry(row)
 
 
-class ShardMemory(Struct, array_like=True):
-    """The shard's first attempts and how many failed, by minute, oldest first: minute, calls, failures."""
+class ShardMemory(Memory):
+    """The shard's first attempts and how many failed, by minute, oldest first: minute, calls, failures.
 
-    slots: list[list[int]] = []
-    failing_share: float = 0.0
-    """Over the minutes that are complete."""
+    `failing_share` is over the minutes that are complete.
+    """
+
+    def __init__(self) -> None:
+        self.slots: list[list[int]] = []
+        self.failing_share = 0.0
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        count = row.whole(len(self.slots))
+        slots = self.slots or [[0, 0, 0]] * count
+        self.slots = [[row.whole(slot[0]), row.whole(slot[1]), row.whole(slot[2])] for slot in slots]
+        self.failing_share = row.real(self.failing_share)

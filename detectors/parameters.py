@@ -5,7 +5,7 @@ from math import log
 from msgspec import Struct
 
 from detectors.ceiling import Ceiling, RunCeiling
-from detectors.contract import AnyDetector
+from detectors.contract import Detector
 from detectors.drift import Drift
 from detectors.errors import Errors
 from detectors.fanout import Fanout
@@ -59,17 +59,16 @@ class JudgeParameters(Struct, frozen=True, kw_only=True):
         budget = max(1e-3, self.false_kills_per_1000_agent_days)
         return max(0.8, min(2.0, 1.0 + log(_AT_BAR_1 / budget) / _FEWER_BY_BAR))
 
-    def by_call(self) -> list[tuple[str, AnyDetector]]:
+    def by_call(self) -> dict[str, Detector | None]:
         """Return the detectors that look at every call, in the order in which they build on one another."""
-        every = (
-            self.loop,
-            self.tempo,
-            self.surge,
-            self.stall,  # Works out the pace and erratic steps of runs for the next ones.
-            self.snowball,
-            self.errors,
-            self.price,
-            self.fanout,
-            self.drift,
-        )
-        return [(detector.name, detector) for detector in every if detector is not None]
+        return {
+            "loop": self.loop,
+            "tempo": self.tempo,
+            "surge": self.surge,
+            "stall": self.stall,  # Works out the pace and erratic steps of runs for the next ones.
+            "snowball": self.snowball,
+            "errors": self.errors,
+            "price": self.price,
+            "fanout": self.fanout,
+            "drift": self.drift,
+        }

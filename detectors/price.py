@@ -1,26 +1,38 @@
 """A model that this agent never used, and far dearer."""
 
+from dataclasses import dataclass
 from math import log
-from typing import ClassVar
+from typing import Final
 
-from msgspec import Struct
+from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
+from detectors.row import Memory, Row
 
-from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
-
-_MODELS_KEPT = 12
+_MODELS_KEPT: Final = 12
 
 
-class PriceMemory(Struct, array_like=True, gc=False):
+class PriceMemory(Memory):
     """The models used, each with its calls; how many runs there were; the suspect model at hand."""
 
-    models: dict[str, float]
-    dearest: float = 0.0
-    runs: int = 0
-    suspect: str = ""
-    suspect_calls: int = 0
-    suspect_since_s: float = 0.0
-    suspect_price: float = 0.0
-    surprise: float = 0.0
+    def __init__(self) -> None:
+        self.models: dict[str, float] = {}
+        self.dearest = 0.0
+        self.runs = 0
+        self.suspect = ""
+        self.suspect_calls = 0
+        self.suspect_since_s = 0.0
+        self.suspect_price = 0.0
+        self.surprise = 0.0
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.models = row.amounts(self.models)
+        self.dearest = row.real(self.dearest)
+        self.runs = row.whole(self.runs)
+        self.suspect = row.text(self.suspect)
+        self.suspect_calls = row.whole(self.suspect_calls)
+        self.suspect_since_s = row.real(self.suspect_since_s)
+        self.suspect_price = row.real(self.suspect_price)
+        self.surprise = row.real(self.surprise)
 
     def plan(self) -> None:
         """Accept the suspect model: a person said that it was meant."""
@@ -36,7 +48,8 @@ class PriceMemory(Struct, array_like=True, gc=False):
             del self.models[min(self.models, key=lambda name: self.models[name])]
 
 
-class Price(Struct, frozen=True):
+@dataclass(frozen=True)
+class Price(Detector):
     """Catches a switch to a model that the agent has never used and that costs many times the dearest it has.
 
     How surprising a new model is depends on the agent: one that has used a single model for hundreds of runs may
@@ -48,10 +61,6 @@ class Price(Struct, frozen=True):
     `calls_min`: calls on the new model before a kill.
     """
 
-    name: ClassVar[str] = "price"
-    watches: ClassVar[Watches] = "agent"
-    memory_type: ClassVar[type[Struct]] = PriceMemory
-
     ratio: float = 4.5
     bar_nats: float = 4.5
     calls_min: int = 2
@@ -61,7 +70,7 @@ class Price(Struct, frozen=True):
 
     def begin(self) -> PriceMemory:
         """Return a memory that knows no model."""
-        return PriceMemory({})
+        return PriceMemory()
 
     def step(self, memory: PriceMemory, scene: Scene) -> tuple[PriceMemory, Score]:
         """Judge the model's novelty and price; a suspect model doesn't teach."""

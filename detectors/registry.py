@@ -1,9 +1,10 @@
 """All detectors by name, with their parameters and documentation."""
 
-import inspect
-
-from msgspec import Struct
-from msgspec.structs import fields
+import ast
+import pkgutil
+from dataclasses import fields
+from inspect import cleandoc
+from typing import Any
 
 from detectors.ceiling import Ceiling, RunCeiling
 from detectors.drift import Drift
@@ -17,8 +18,20 @@ from detectors.surge import Surge
 from detectors.team import TeamRise
 from detectors.tempo import Tempo
 
-_KINDS = (Ceiling, RunCeiling, Loop, Stall, Snowball, Fanout, Errors, Price, Surge, Tempo, Drift, TeamRise)
-DETECTORS: dict[str, type[Struct]] = {kind.name: kind for kind in _KINDS}
+DETECTORS: dict[str, type[Any]] = {
+    "ceiling": Ceiling,
+    "run_ceiling": RunCeiling,
+    "loop": Loop,
+    "stall": Stall,
+    "snowball": Snowball,
+    "fanout": Fanout,
+    "errors": Errors,
+    "price": Price,
+    "surge": Surge,
+    "tempo": Tempo,
+    "drift": Drift,
+    "team_rise": TeamRise,
+}
 
 
 def describe(name: str) -> str:
@@ -30,4 +43,12 @@ def describe(name: str) -> str:
     kind = DETECTORS[name]
     rows = [f"| `{f.name}` | {f.default!r} |" for f in fields(kind)]
     table = "\n".join(["| parameter | default |", "| --- | --- |", *rows])
-    return f"## {name}\n\n{inspect.getdoc(kind)}\n\n{table}\n"
+    return f"## {name}\n\n{_documentation(kind)}\n\n{table}\n"
+
+
+def _documentation(kind: type[Any]) -> str:
+    """Read a class's docstring from its source: a compiled class has none."""
+    package, _, module = kind.__module__.rpartition(".")
+    tree = ast.parse(pkgutil.get_data(package, f"{module}.py") or b"")
+    named = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__)
+    return cleandoc(next((ast.get_docstring(node) for node in named), None) or "")

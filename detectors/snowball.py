@@ -1,32 +1,42 @@
 """A context that grows with every step."""
 
 from bisect import bisect_left
+from dataclasses import dataclass
 from math import log
-from typing import ClassVar
+from typing import Final
 
-from msgspec import Struct
-
-from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
+from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
+from detectors.row import Memory, Row, halve, scaled, zeros
 
 # Upper ends of the growth of the input from one step of a run to the next, in tokens.
-_ENDS = (0, 200, 500, 1000, 2000, 4000, 8000, 16_000)
-_RUNAWAY = (0.005, 0.01, 0.04, 0.12, 0.25, 0.27, 0.16, 0.09, 0.055)
-_HONEST = (0.06, 0.09, 0.25, 0.22, 0.16, 0.11, 0.06, 0.03, 0.02)
-_ALIKE_ENDS = (0.5, 1.2)
-_ALIKE_NATS = (1.0, -0.7, -2.5)
+_ENDS: Final[tuple[int, ...]] = (0, 200, 500, 1000, 2000, 4000, 8000, 16_000)
+_RUNAWAY: Final[tuple[float, ...]] = (0.005, 0.01, 0.04, 0.12, 0.25, 0.27, 0.16, 0.09, 0.055)
+_HONEST: Final[tuple[float, ...]] = (0.06, 0.09, 0.25, 0.22, 0.16, 0.11, 0.06, 0.03, 0.02)
+_ALIKE_ENDS: Final[tuple[float, ...]] = (0.5, 1.2)
+_ALIKE_NATS: Final[tuple[float, ...]] = (1.0, -0.7, -2.5)
 
 
-class SnowballMemory(Struct, array_like=True, gc=False):
+class SnowballMemory(Memory):
     """How often each growth occurs in this agent's runs, and the most evidence a calm run has shown."""
 
-    counts: list[float]
-    total: float
-    record: float = 0.0
-    log_input: float = 11.0
-    log_input_spread: float = 0.8
+    def __init__(self) -> None:
+        self.counts = zeros(len(_HONEST))
+        self.total = 0.0
+        self.record = 0.0
+        self.log_input = 11.0
+        self.log_input_spread = 0.8
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.counts = row.reals(self.counts)
+        self.total = row.real(self.total)
+        self.record = row.real(self.record)
+        self.log_input = row.real(self.log_input)
+        self.log_input_spread = row.real(self.log_input_spread)
 
 
-class Snowball(Struct, frozen=True):
+@dataclass(frozen=True)
+class Snowball(Detector):
     """Catches a run whose input grows by much, and by much the same, with each step.
 
     How much an honest step of this agent adds is counted; a run is suspect when step after step adds what is rare
@@ -35,10 +45,6 @@ class Snowball(Struct, frozen=True):
 
     `bar_nats`: evidence that justifies a kill; `prior_steps`, `memory_steps`, `berth` as in `loop`.
     """
-
-    name: ClassVar[str] = "snowball"
-    watches: ClassVar[Watches] = "run"
-    memory_type: ClassVar[type[Struct]] = SnowballMemory
 
     bar_nats: float = 16.0
     prior_steps: float = 40.0
@@ -51,7 +57,9 @@ class Snowball(Struct, frozen=True):
 
     def begin(self) -> SnowballMemory:
         """Return a memory with the usual growth of agents at large."""
-        return SnowballMemory([share * self.prior_steps for share in _HONEST], self.prior_steps)
+        memory = SnowballMemory()
+        memory.counts, memory.total = scaled(_HONEST, self.prior_steps), self.prior_steps
+        return memory
 
     def step(self, memory: SnowballMemory, scene: Scene) -> tuple[SnowballMemory, Score]:
         """Weigh the growth since the run's last call."""
@@ -95,5 +103,5 @@ class Snowball(Struct, frozen=True):
             memory.counts[kind] += 1.0
             memory.total += 1.0
             if memory.total > self.memory_steps:
-                memory.counts = [count * 0.5 for count in memory.counts]
+                halve(memory.counts)
                 memory.total *= 0.5

@@ -1,37 +1,50 @@
 """A run that goes on at a machine's pace and gets nowhere."""
 
+from dataclasses import dataclass
 from math import exp, log
-from typing import ClassVar
+from typing import Final
 
-from msgspec import Struct
-
-from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
+from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
+from detectors.row import Memory, Row, halve, scaled, zeros
 
 # Upper ends of the gaps between two calls of a run, in seconds.
-_ENDS_S = (1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 120.0)
-_PACE_RUNAWAY = (0.1, 0.14, 0.2, 0.2, 0.16, 0.1, 0.05, 0.025, 0.015, 0.01)
-_PACE_HONEST = (0.02, 0.02, 0.03, 0.05, 0.1, 0.19, 0.2, 0.17, 0.12, 0.1)
+_ENDS_S: Final[tuple[float, ...]] = (1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 120.0)
+_PACE_RUNAWAY: Final[tuple[float, ...]] = (0.1, 0.14, 0.2, 0.2, 0.16, 0.1, 0.05, 0.025, 0.015, 0.01)
+_PACE_HONEST: Final[tuple[float, ...]] = (0.02, 0.02, 0.03, 0.05, 0.1, 0.19, 0.2, 0.17, 0.12, 0.1)
 # A step adds to the context, leaves it as it was (within 6 %), or drops much of it.
-_STAYS = 0.94
-_TURNS_RUNAWAY = (0.5, 0.44, 0.06)
-_TURNS_HONEST = (0.9, 0.05, 0.05)
-_TURNS_ERRATIC = (0.5, 0.1, 0.4)
+_STAYS: Final = 0.94
+_TURNS_RUNAWAY: Final[tuple[float, ...]] = (0.5, 0.44, 0.06)
+_TURNS_HONEST: Final[tuple[float, ...]] = (0.9, 0.05, 0.05)
+_TURNS_ERRATIC: Final[tuple[float, ...]] = (0.5, 0.1, 0.4)
 
 
-class StallMemory(Struct, array_like=True, gc=False):
+class StallMemory(Memory):
     """How often each gap occurs within runs, how often a step adds to the context, and the calm record."""
 
-    paces: list[float]
-    paces_total: float
-    turns: list[float]
-    turns_total: float
-    begun: float = 1.0
-    continued: float = 19.0
-    record: float = 0.0
-    record_s: float = 0.0
+    def __init__(self) -> None:
+        self.paces = zeros(len(_PACE_HONEST))
+        self.paces_total = 0.0
+        self.turns = zeros(len(_TURNS_HONEST))
+        self.turns_total = 0.0
+        self.begun = 1.0
+        self.continued = 19.0
+        self.record = 0.0
+        self.record_s = 0.0
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.paces = row.reals(self.paces)
+        self.paces_total = row.real(self.paces_total)
+        self.turns = row.reals(self.turns)
+        self.turns_total = row.real(self.turns_total)
+        self.begun = row.real(self.begun)
+        self.continued = row.real(self.continued)
+        self.record = row.real(self.record)
+        self.record_s = row.real(self.record_s)
 
 
-class Stall(Struct, frozen=True):
+@dataclass(frozen=True)
+class Stall(Detector):
     """Catches a run that makes call after call without a pause while its context does not grow.
 
     Honest steps of a long run add what was learnt to the context, and wait for tools and people. A run that does
@@ -41,10 +54,6 @@ class Stall(Struct, frozen=True):
 
     `bar_nats`: evidence that justifies a kill; `prior_steps`, `memory_steps`, `berth` as in `loop`.
     """
-
-    name: ClassVar[str] = "stall"
-    watches: ClassVar[Watches] = "run"
-    memory_type: ClassVar[type[Struct]] = StallMemory
 
     bar_nats: float = 23.0
     bar_nats_max: float = 120.0
@@ -59,9 +68,10 @@ class Stall(Struct, frozen=True):
 
     def begin(self) -> StallMemory:
         """Return a memory with the habits of agents at large."""
-        paces = [share * self.prior_steps for share in _PACE_HONEST]
-        turns = [share * self.prior_steps for share in _TURNS_HONEST]
-        return StallMemory(paces, self.prior_steps, turns, self.prior_steps)
+        memory = StallMemory()
+        memory.paces, memory.paces_total = scaled(_PACE_HONEST, self.prior_steps), self.prior_steps
+        memory.turns, memory.turns_total = scaled(_TURNS_HONEST, self.prior_steps), self.prior_steps
+        return memory
 
     def step(self, memory: StallMemory, scene: Scene) -> tuple[StallMemory, Score]:
         """Weigh the pace and the growth of this step of a run."""
@@ -113,7 +123,7 @@ class Stall(Struct, frozen=True):
             memory.begun *= 0.5
             memory.continued *= 0.5
         if memory.paces_total > self.memory_steps:
-            memory.paces = [count * 0.5 for count in memory.paces]
+            halve(memory.paces)
             memory.paces_total *= 0.5
-            memory.turns = [count * 0.5 for count in memory.turns]
+            halve(memory.turns)
             memory.turns_total *= 0.5

@@ -1,26 +1,20 @@
 """The judge's rows of one shard, and which of them have changed."""
 
 from collections.abc import Iterable
+from typing import Final
 
-from msgspec import Struct, msgpack
+from msgspec import msgpack
 
 from detectors.contract import Call
 from detectors.memory import AgentMemory, ShardMemory, TreeMemory
+from detectors.row import pack, unpack
 from detectors.team import TeamMemory
 
-_SLOT_S = 60.0
-_SLOTS_KEPT = 4
-_MEMBERS_KEPT = 256
-RUN_IDLE_S = 86_400.0
-AGENT_IDLE_S = 30 * 86_400.0
-_TYPES: dict[str, type[Struct]] = {
-    "agents": AgentMemory,
-    "trees": TreeMemory,
-    "teams": TeamMemory,
-    "shard": ShardMemory,
-}
-_encode = msgpack.Encoder().encode
-_decoders = {table: msgpack.Decoder(kind) for table, kind in _TYPES.items()}
+_SLOT_S: Final = 60.0
+_SLOTS_KEPT: Final = 4
+_MEMBERS_KEPT: Final = 256
+RUN_IDLE_S: Final = 86_400.0
+AGENT_IDLE_S: Final = 30 * 86_400.0
 
 
 def family(agent: str) -> str:
@@ -34,7 +28,7 @@ def family(agent: str) -> str:
 
 def begin(now_s: float) -> AgentMemory:
     """Return the memory of an agent that was never seen."""
-    return AgentMemory(now_s, now_s, runs={}, blocked={}, roots=[])
+    return AgentMemory(now_s)
 
 
 class JudgeState:
@@ -44,7 +38,7 @@ class JudgeState:
         self.agents: dict[str, AgentMemory] = {}
         self.trees: dict[str, TreeMemory] = {}
         self.teams: dict[str, TeamMemory] = {}
-        self.shard = ShardMemory([])
+        self.shard = ShardMemory()
         self.root_of: dict[str, str] = {}
         """Derived from the trees: the root of each member run."""
         self.touched: set[tuple[str, str]] = set()
@@ -56,27 +50,37 @@ class JudgeState:
         return changed
 
     def _row(self, table: str, key: str) -> bytes | None:
-        row = self.shard if table == "shard" else getattr(self, table).get(key)
-        return None if row is None else _encode(row)
+        if table == "agents":
+            agent = self.agents.get(key)
+            return None if agent is None else pack(agent)
+        if table == "trees":
+            tree = self.trees.get(key)
+            return None if tree is None else pack(tree)
+        if table == "shard":
+            return pack(self.shard)
+        team = self.teams.get(key)
+        return None if team is None else msgpack.encode(team)
 
     def restore(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
         """Take back the (table, key, value) that `drain` gave out; a table this version doesn't know is left."""
         for table, key, value in rows:
-            if table not in _decoders:
-                continue
-            row = _decoders[table].decode(value)
-            if isinstance(row, ShardMemory):
-                self.shard = row
-            else:
-                getattr(self, table)[key] = row
-            if isinstance(row, TreeMemory):
-                self.root_of.update(dict.fromkeys(row.depths, key))
+            if table == "agents":
+                self.agents[key] = unpack(AgentMemory(), value)
+            elif table == "trees":
+                tree: TreeMemory = unpack(TreeMemory(), value)
+                self.trees[key] = tree
+                for run in tree.depths:
+                    self.root_of[run] = key
+            elif table == "shard":
+                self.shard = unpack(ShardMemory(), value)
+            elif table == "teams":
+                self.teams[key] = msgpack.decode(value, type=TeamMemory)
 
     def tree(self, root: str, agent: str, now_s: float) -> TreeMemory:
         """Return the tree of a root run, begun if need be."""
         tree = self.trees.get(root)
         if tree is None:
-            tree = self.trees[root] = TreeMemory(root, agent, now_s, {root: 0})
+            tree = self.trees[root] = TreeMemory(root, agent, now_s)
             self.root_of[root] = root
         return tree
 

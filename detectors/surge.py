@@ -1,19 +1,19 @@
 """Far more spend or calls than this agent has ever shown, on horizons from a minute to hours."""
 
+from dataclasses import dataclass
 from math import exp, inf, log, sqrt
-from typing import ClassVar
+from typing import Final
 
-from msgspec import Struct
+from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
+from detectors.row import Memory, Row, scaled, zeros
 
-from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
-
-HORIZONS_S = (60.0, 600.0, 7200.0)
-_WORDS = ("a minute", "ten minutes", "two hours")
-_SLOT_S = 3600.0
-_FLOORS = (3.0, 3.0, 3.0, 10_000.0, 10_000.0, 10_000.0)
+HORIZONS_S: Final[tuple[float, ...]] = (60.0, 600.0, 7200.0)
+_WORDS: Final[tuple[str, ...]] = ("a minute", "ten minutes", "two hours")
+_SLOT_S: Final = 3600.0
+_FLOORS: Final[tuple[float, ...]] = (3.0, 3.0, 3.0, 10_000.0, 10_000.0, 10_000.0)
 
 
-class SurgeMemory(Struct, array_like=True, gc=False):
+class SurgeMemory(Memory):
     """Fading sums by horizon, this hour's peaks, and the spread of the peaks of past active hours.
 
     Lists hold calls then micro-dollars, a value for each horizon; means and variances are of logarithms. `limits`
@@ -21,17 +21,32 @@ class SurgeMemory(Struct, array_like=True, gc=False):
     sums: one huge document is no surge.
     """
 
-    last_s: float
-    slot: int
-    sums: list[float]
-    peaks: list[float]
-    hours: int
-    means: list[float]
-    variances: list[float]
-    largest: list[float]
-    limits: list[float]
-    hour_micro_usd: float = 0.0
-    usual_micro_usd_per_hour: float = 0.0
+    def __init__(self) -> None:
+        self.last_s = 0.0
+        self.slot = 0
+        self.sums = zeros(6)
+        self.peaks = zeros(6)
+        self.hours = 0
+        self.means = zeros(6)
+        self.variances = zeros(6)
+        self.largest = zeros(3)
+        self.limits = scaled((1.0,) * 6, inf)
+        self.hour_micro_usd = 0.0
+        self.usual_micro_usd_per_hour = 0.0
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.last_s = row.real(self.last_s)
+        self.slot = row.whole(self.slot)
+        self.sums = row.reals(self.sums)
+        self.peaks = row.reals(self.peaks)
+        self.hours = row.whole(self.hours)
+        self.means = row.reals(self.means)
+        self.variances = row.reals(self.variances)
+        self.largest = row.reals(self.largest)
+        self.limits = row.reals(self.limits)
+        self.hour_micro_usd = row.real(self.hour_micro_usd)
+        self.usual_micro_usd_per_hour = row.real(self.usual_micro_usd_per_hour)
 
     def usd_per_min(self) -> tuple[float, float]:
         """Return what was spent in about the last minute, and what a minute of an active hour usually takes."""
@@ -45,10 +60,11 @@ class SurgeMemory(Struct, array_like=True, gc=False):
         """Drop what is at hand, without learning from it."""
         self.slot = 0
         self.hour_micro_usd = 0.0
-        self.sums, self.peaks, self.largest = [0.0] * 6, [0.0] * 6, [0.0] * 3
+        self.sums, self.peaks, self.largest = zeros(6), zeros(6), zeros(3)
 
 
-class Surge(Struct, frozen=True):
+@dataclass(frozen=True)
+class Surge(Detector):
     """Catches spend or calls far above the highest that the agent's past hours have shown.
 
     Hours are compared by their peaks, as logarithms: a doubling weighs the same for a $20 agent and a $2,000 one,
@@ -62,10 +78,6 @@ class Surge(Struct, frozen=True):
     agent before its own is known, and how many hours that assumption is worth.
     """
 
-    name: ClassVar[str] = "surge"
-    watches: ClassVar[Watches] = "agent"
-    memory_type: ClassVar[type[Struct]] = SurgeMemory
-
     breach_sigmas: float = 14.0
     breach_ratio: float = 40.0
     learn_sigmas: float = 2.0
@@ -77,8 +89,7 @@ class Surge(Struct, frozen=True):
 
     def begin(self) -> SurgeMemory:
         """Return a memory that has seen no hour."""
-        zeros = [0.0] * 6
-        return SurgeMemory(0.0, 0, zeros[:], zeros[:], 0, zeros[:], zeros[:], [0.0] * 3, [inf] * 6)
+        return SurgeMemory()
 
     def step(self, memory: SurgeMemory, scene: Scene) -> tuple[SurgeMemory, Score]:
         """Judge the fading sums, this call included, against the peaks of past hours."""

@@ -1,12 +1,12 @@
 """A whole team does more, though no member stands out."""
 
+from dataclasses import dataclass
 from math import exp, log, sqrt
-from typing import ClassVar
 
 from msgspec import Struct
 
 from detectors.ceiling import CeilingMemory
-from detectors.contract import CALM, SPEAK_FROM, Score, TeamMinute, Watches
+from detectors.contract import CALM, SPEAK_FROM, Score, TeamMinute
 
 SLOT_S = 1800
 _DAY = 86_400 // SLOT_S
@@ -69,7 +69,8 @@ class TeamMemory(Struct, array_like=True):
     ceiling: CeilingMemory | None = None
 
 
-class TeamRise(Struct, frozen=True):
+@dataclass(frozen=True)
+class TeamRise:
     """Catches a rise that a whole team shares: each member a little above its usual at the same time.
 
     Each half hour, what every member did in the last 90 minutes is compared with what it does at this time of the
@@ -81,10 +82,6 @@ class TeamRise(Struct, frozen=True):
     `bar`: deviations, by the team's own past, that would justify a kill. `calls_min`: calls expected in a window for
     a member to count.
     """
-
-    name: ClassVar[str] = "team_rise"
-    watches: ClassVar[Watches] = "team"
-    memory_type: ClassVar[type[Struct]] = TeamMemory
 
     bar: float = 3.3
     member_max: float = 0.5

@@ -1,28 +1,36 @@
 """Calls at a machine's pace, without a pause."""
 
+from dataclasses import dataclass
 from math import log
-from typing import ClassVar
+from typing import Final
 
-from msgspec import Struct
-
-from detectors.contract import CALM, SPEAK_FROM, Scene, Score, Watches
+from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
 from detectors.evidence import Evidence
+from detectors.row import Memory, Row, halve, scaled, zeros
 
 # Upper ends of the gaps between calls, in seconds.
-_ENDS_S = (0.25, 1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 90.0, 300.0)
-_RUNAWAY = (0.07, 0.1, 0.14, 0.18, 0.16, 0.14, 0.1, 0.05, 0.03, 0.02, 0.006, 0.004)
-_HONEST = (0.03, 0.03, 0.03, 0.04, 0.045, 0.075, 0.14, 0.14, 0.13, 0.11, 0.1, 0.13)
+_ENDS_S: Final[tuple[float, ...]] = (0.25, 1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 90.0, 300.0)
+_RUNAWAY: Final[tuple[float, ...]] = (0.07, 0.1, 0.14, 0.18, 0.16, 0.14, 0.1, 0.05, 0.03, 0.02, 0.006, 0.004)
+_HONEST: Final[tuple[float, ...]] = (0.03, 0.03, 0.03, 0.04, 0.045, 0.075, 0.14, 0.14, 0.13, 0.11, 0.1, 0.13)
 
 
-class TempoMemory(Struct, array_like=True, gc=False):
+class TempoMemory(Memory):
     """How often each gap between calls occurs."""
 
-    counts: list[float]
-    total: float
-    evidence: Evidence
+    def __init__(self) -> None:
+        self.counts = zeros(len(_HONEST))
+        self.total = 0.0
+        self.evidence = Evidence()
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.counts = row.reals(self.counts)
+        self.total = row.real(self.total)
+        self.evidence.carry(row)
 
 
-class Tempo(Struct, frozen=True):
+@dataclass(frozen=True)
+class Tempo(Detector):
     """Catches calls that follow one another faster, and for longer, than this agent's ever did.
 
     The gaps of the agent's own past say how likely each gap is; a new agent is judged by what is usual of agents
@@ -30,10 +38,6 @@ class Tempo(Struct, frozen=True):
 
     `bar_nats`: evidence that justifies a kill; the rest as in `loop`.
     """
-
-    name: ClassVar[str] = "tempo"
-    watches: ClassVar[Watches] = "agent"
-    memory_type: ClassVar[type[Struct]] = TempoMemory
 
     bar_nats: float = 90.0
     call_nats_max: float = 1.8
@@ -46,7 +50,9 @@ class Tempo(Struct, frozen=True):
 
     def begin(self) -> TempoMemory:
         """Return a memory with the usual gaps of agents at large."""
-        return TempoMemory([share * self.prior_calls for share in _HONEST], self.prior_calls, Evidence())
+        memory = TempoMemory()
+        memory.counts, memory.total = scaled(_HONEST, self.prior_calls), self.prior_calls
+        return memory
 
     def step(self, memory: TempoMemory, scene: Scene) -> tuple[TempoMemory, Score]:
         """Weigh the gap before this call."""
@@ -65,7 +71,7 @@ class Tempo(Struct, frozen=True):
             counts[i] += 1.0
             memory.total += 1.0
             if memory.total > self.memory_calls:
-                memory.counts = [count * 0.5 for count in counts]
+                halve(counts)
                 memory.total *= 0.5
         value = total / evidence.bar(self.bar_nats, self.berth, self.bar_nats_max)
         if value < SPEAK_FROM:

@@ -1,26 +1,30 @@
 """From what the detectors say of a scope to one verdict."""
 
+from dataclasses import dataclass
 from math import inf
-
-from msgspec import Struct
+from typing import Final
 
 from detectors.contract import Score
 
-SPEAK_AT = 0.3
-STEEP = 5.0
+SPEAK_AT: Final = 0.3
+STEEP: Final = 5.0
 """Four fifths of the evidence that kills is worth an alert, seven eighths a hold."""
 
-_ALONE_FROM = SPEAK_AT ** (1.0 / STEEP)
-_PACE = ("tempo", "surge")
-_TEMPO_MOST = 0.65
-_STEPS = ("stall", "snowball")
-_DRIFT = "drift"
-_BACKING = (*_PACE, _DRIFT)
-_CEILINGS = ("ceiling", "run_ceiling")
+_ALONE_FROM: Final = SPEAK_AT ** (1.0 / STEEP)
+_PACE: Final[tuple[str, ...]] = ("tempo", "surge")
+_TEMPO_MOST: Final = 0.65
+_STEPS: Final[tuple[str, ...]] = ("stall", "snowball")
+_DRIFT: Final = "drift"
+_BACKING: Final[tuple[str, ...]] = (*_PACE, _DRIFT)
+_CEILINGS: Final[tuple[str, ...]] = ("ceiling", "run_ceiling")
 
 
-class Verdict(Struct, frozen=True, gc=False):
-    """What the judge says of a scope: 1 justifies a kill, 0.5 a hold, 0.3 an alert."""
+@dataclass(frozen=True)
+class Verdict:
+    """What the judge says of a scope: 1 justifies a kill, 0.5 a hold, 0.3 an alert.
+
+    `sure`: a hard ceiling of the customer's was passed, so no floor or further sample is needed.
+    """
 
     scope: str
     detector: str
@@ -33,10 +37,10 @@ class Verdict(Struct, frozen=True, gc=False):
     seen_usd_per_min: float = 0.0
     usual_usd_per_min: float = 0.0
     sure: bool = False
-    """A hard ceiling of the customer's was passed: no floor or further sample is needed."""
 
 
-class Weighed(Struct, frozen=True, gc=False):
+@dataclass(frozen=True)
+class Weighed:
     """The combined value, and which detector speaks for it."""
 
     value: float
@@ -46,7 +50,7 @@ class Weighed(Struct, frozen=True, gc=False):
     sure: bool = False
 
 
-_CALM = Weighed(0.0, "", Score(0.0, ""))
+_CALM: Final = Weighed(0.0, "", Score(0.0, ""))
 
 
 def _pace(says: dict[str, Score]) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -11,9 +12,11 @@ from alerts.policy import RuleBook, Rules
 from detectors.ceiling import Ceiling, RunCeiling
 from detectors.judge import Judge, JudgeParameters
 from detectors.limits import Limit
+from detectors.registry import DETECTORS
 from streams.engine import Engine, EngineSettings
 from streams.prices import Prices, UnitPrice
 from streams.settings import Settings
+from streams.settings.detectors import build
 from streams.settings.parts import Limit as SetLimit
 from streams.settings.policy import Policy
 
@@ -65,17 +68,13 @@ def prices_of(settings: Settings) -> Prices:
 
 def judge_of(settings: Settings) -> Judge:
     """Return the judge with the configured detectors, budget and limits."""
-    changes = {name: dict(values) for name, values in settings.detectors.items()}
-    parameters = msgspec.to_builtins(JudgeParameters())
-    for name, values in changes.items():
-        if values.pop("enabled", True) is False:
-            parameters[name] = None
-        elif isinstance(parameters.get(name), dict):
-            parameters[name].update(values)
-    made = msgspec.convert(parameters, JudgeParameters)
-    limits = tuple(map(_limit, settings.limits))
-    budget = settings.policy.false_kills_per_1000_agent_days
-    return Judge(msgspec.structs.replace(made, false_kills_per_1000_agent_days=budget, limits=limits))
+    made = build(settings.detectors)
+    parameters: dict[str, Any] = {name: made.get(name) for name in DETECTORS}
+    parameters["agent_ceiling"] = parameters.pop("ceiling") or Ceiling()
+    parameters["run_ceiling"] = parameters["run_ceiling"] or RunCeiling()
+    parameters["limits"] = tuple(map(_limit, settings.limits))
+    parameters["false_kills_per_1000_agent_days"] = settings.policy.false_kills_per_1000_agent_days
+    return Judge(JudgeParameters(**parameters))
 
 
 def _limit(limit: SetLimit) -> Limit:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from alerts.decision import Action, Decision
+from detectors.judge import compiled
 from streams.assembly import judge_of, prices_of, rules_of
 from streams.engine import Engine, EngineSettings
 from streams.events import TokenEvent, decode
@@ -86,7 +87,7 @@ def run(settings: Settings, source: str, sink: "Sink", shards: int = 1, *, remem
     sink.say(
         f"{counts.consumed:,} events: {counts.accepted:,} judged, {counts.duplicate:,} duplicate, "
         f"{counts.late:,} late, {counts.quarantined.total():,} unusable; "
-        f"{1e6 * outcome.cpu_s / max(1, outcome.events):.1f} us of CPU an event"
+        f"{1e6 * outcome.cpu_s / max(1, outcome.events):.1f} us of CPU an event{'' if compiled() else ', not compiled'}"
     )
     for reason, number in counts.quarantined.most_common(5):
         sink.say(f"  unusable: {number:,} {reason}")

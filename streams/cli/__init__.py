@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from detectors.judge import compiled
 from streams.cli import bench, fleet, judgement, people, service, setup, traffic
 from streams.cli.common import CODES, ClearErrors
 
@@ -24,7 +25,7 @@ app.add_typer(bench.app, name="bench", help="Measure this installation.", rich_h
 def _show_version(asked: bool) -> None:
     if asked:
         try:
-            typer.echo(f"brakeline {version('brakeline')}")
+            typer.echo(f"brakeline {version('brakeline')}{' (compiled)' if compiled() else ''}")
         except PackageNotFoundError:
             typer.echo("brakeline, not installed")
         raise typer.Exit

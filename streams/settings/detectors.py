@@ -1,11 +1,10 @@
 """The detectors that the settings ask for: their names and parameters against the registry."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 import msgspec
-from msgspec import Struct
-from msgspec.structs import fields
 
 from detectors.registry import DETECTORS
 from streams.settings.document import Path
@@ -15,7 +14,7 @@ from streams.settings.root import Parameters
 ENABLED = "enabled"
 
 
-def build(overrides: Mapping[str, Parameters]) -> dict[str, Struct]:
+def build(overrides: Mapping[str, Parameters]) -> dict[str, Any]:
     """Return every detector that isn't switched off, with its parameters; `overrides` have passed `mistakes`."""
     return {
         name: _made(kind, overrides.get(name, {}))
@@ -48,5 +47,6 @@ def _unusable(path: Path, value: Any, wanted: Any) -> Iterator[tuple[Path, str]]
         yield path, f"{value!r}: {str(error).lower()}"
 
 
-def _made(kind: type[Struct], given: Parameters) -> Struct:
-    return msgspec.convert({name: value for name, value in given.items() if name != ENABLED}, kind)
+def _made(kind: type[Any], given: Parameters) -> Any:
+    types = {field.name: field.type for field in fields(kind)}
+    return kind(**{name: msgspec.convert(value, types[name]) for name, value in given.items() if name != ENABLED})

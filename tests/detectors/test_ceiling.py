@@ -58,7 +58,8 @@ def test_a_ceiling_is_sure_and_kills_whatever_the_budget() -> None:
     ],
 )
 def test_a_run_past_its_limit_is_blamed_itself(limits: dict[str, float], changes: dict[str, int]) -> None:
-    run = RunTrack(START_S - 200, START_S, calls=3)
+    run = RunTrack(START_S - 200, START_S)
+    run.calls = 3
     score = RunCeiling(**limits).score(scene(call(START_S, **changes), run=run), 2)
 
     assert score.value >= 1.0
