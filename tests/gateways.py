@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -12,7 +9,6 @@ from typing import Any, Protocol
 
 import httpx
 from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestServer, unused_port
 
 from alerts.gateway.asgi import Brakes as AsgiBrakes
 from alerts.gateway.asgi import by_headers
@@ -20,9 +16,7 @@ from alerts.gateway.fake import FakeGateway
 from alerts.gateway.gate import Gate
 from alerts.gateway.httpx import AsyncBrakes, Brakes
 from alerts.gateway.identity import Identity
-from alerts.gateway.sidecar import Sidecar
 
-NGINX = Path(__file__).resolve().parent.parent / "deploy" / "gateways" / "nginx.conf"
 TEAMS = {"a": "t", "b": "u"}
 
 
@@ -184,41 +178,3 @@ class AsgiAdapter:
 async def open_asgi(gateway: FakeGateway, upstream: Upstream, _: Path) -> AsyncIterator[Adapter]:
     async with ClientSession() as session:
         yield AsgiAdapter(Gate(gateway.guard, clock=gateway.clock), upstream, session)
-
-
-@asynccontextmanager
-async def open_nginx(gateway: FakeGateway, upstream: Upstream, folder: Path) -> AsyncIterator[Adapter]:
-    port = unused_port()
-    async with TestServer(Sidecar(gateway.guard, clock=gateway.clock).app()) as sidecar:
-        text = NGINX.read_text().replace("127.0.0.1:8080", f"127.0.0.1:{port}")
-        text = text.replace("http://127.0.0.1:9000", upstream.url).replace(
-            "127.0.0.1:8181", f"127.0.0.1:{sidecar.port}"
-        )
-        (folder / "tmp").mkdir()
-        (folder / "nginx.conf").write_text(text)
-        command = [nginx() or "nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"]
-        process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.DEVNULL)
-        try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-                await until_answers(client)
-                yield HttpxAdapter(
-                    client, lambda agent: {"authorization": f"Bearer key-of-{agent}", "x-brakeline-agent": "b"}
-                )
-        finally:
-            process.terminate()
-            await process.wait()
-
-
-async def until_answers(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                await client.get("/", headers={"authorization": "nobody"})
-            except httpx.TransportError:
-                await asyncio.sleep(0.02)
-            else:
-                return
-
-
-def nginx() -> str | None:
-    return shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")

@@ -16,9 +16,9 @@ MAY_IMPORT = {"detectors": {"detectors"}, "alerts": {"alerts", "detectors"}, "st
 
 PURE = (
     "detectors/*.py",
-    "alerts/{decision,policy,incident,incidents,lifecycle,grouping,commands,message}.py",
+    "alerts/{decision,policy,incident,incidents,lifecycle,grouping,commands,message,coverage,obedience}.py",
     "alerts/gateway/{guard,wire}.py",
-    "streams/{attribution,events,effects,engine,windows,rows,teams,duplicates,pulse,sentence}.py",
+    "streams/{attribution,events,effects,engine,windows,rows,teams,duplicates,obedience,pulse,sentence}.py",
 )
 IMPURE_MODULES = {
     *("asyncio", "http", "io", "logging", "os", "pathlib", "secrets", "select", "shutil", "signal", "socket", "ssl"),

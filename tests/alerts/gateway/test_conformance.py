@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import proxies
 import pytest
 from aiohttp import ClientError
 from aiohttp.test_utils import TestServer
-from gateways import Adapter, Opener, Upstream, nginx, open_asgi, open_httpx, open_nginx, open_sync_httpx
+from gateways import Adapter, Opener, Upstream, open_asgi, open_httpx, open_sync_httpx
 
 from alerts.gateway.fake import FakeGateway
 
 CUTS_STREAMS = {"asgi": open_asgi, "httpx": open_httpx, "httpx-sync": open_sync_httpx}
-NGINX = pytest.param(open_nginx, id="nginx", marks=pytest.mark.skipif(nginx() is None, reason="nginx is not installed"))
-ADAPTERS = [*(pytest.param(opener, id=name) for name, opener in CUTS_STREAMS.items()), NGINX]
+ADAPTERS = [*(pytest.param(opener, id=name) for name, opener in CUTS_STREAMS.items()), *proxies.ADAPTERS]
 
 
 @pytest.fixture
