@@ -25,8 +25,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     hold_at: float = 0.5
     kill_at: float = 1.0
     suspicious: Action = Action.WARN
-    min_usd_per_min: float = 0.005
-    min_tokens_per_min: float = 1000.0
+    min_usd_per_min: float = 0.0002
+    min_tokens_per_min: float = 100.0
     min_calls: int = 1
     consecutive: int = 1
     cooldown_s: float = 900.0

@@ -22,6 +22,7 @@ class ErrorsMemory(Memory):
         self.chain_run = ""
         self.evidence = Evidence()
         self.chain_at_s = 0.0
+        self.chain_began_s = 0.0
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -35,6 +36,7 @@ class ErrorsMemory(Memory):
         self.chain_run = row.text(self.chain_run)
         self.evidence.carry(row)
         self.chain_at_s = row.real(self.chain_at_s)
+        self.chain_began_s = row.real(self.chain_began_s)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Errors(Detector):
     `brownout_share`: the share of failures that a brown-out makes usual.
     """
 
-    chain_max: float = 4.6
+    chain_max: float = 3.75
     fade_s: float = 30.0
     same_within: float = 0.02
     bar_nats: float = 20.0
@@ -77,9 +79,10 @@ class Errors(Detector):
             self._learn(memory, 0.0)
             return memory, CALM
         total = memory.evidence.add(log(0.95 / share), call.now_s, self.mixed_fade_s)
-        if memory.chain and call.at_s - 0.7 * call.latency_s < memory.chain_at_s:
-            return memory, CALM  # It began before the last one failed: another caller's, no retry.
-        memory.chain_at_s = call.at_s
+        began_s = call.at_s - 0.7 * call.latency_s
+        if memory.chain and began_s < memory.chain_at_s and call.at_s > memory.chain_began_s:
+            return memory, CALM  # Both were under way at once: another caller's, no retry.
+        memory.chain_at_s, memory.chain_began_s = call.at_s, began_s
         if memory.chain and self._same(memory, call):
             memory.chain *= exp((memory.chain_last_s - call.now_s) / self.fade_s)
         else:

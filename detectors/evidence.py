@@ -10,7 +10,7 @@ _RECORD_FADES_S: Final = 14 * 86_400.0
 
 
 class Evidence(Memory):
-    """A CUSUM in nats since `since_s`, with the highest that calm hours of the past have reached."""
+    """A CUSUM in nats since `since_s`, with the highest that came to nothing in the past; it fades in two weeks."""
 
     def __init__(self) -> None:
         self.nats = 0.0
@@ -35,12 +35,12 @@ class Evidence(Memory):
         """Add the evidence of one call to what time has left of it; return the sum."""
         slot = int(now_s / SLOT_S)
         if slot != self.slot:
-            self._close(slot)
+            self.record *= exp((self.slot - slot) * SLOT_S / _RECORD_FADES_S) if self.slot else 1.0
+            self.slot = slot
         total = self.nats * exp((self.last_s - now_s) / fade_s) + nats if self.nats else nats
         self.last_s = now_s
         if total <= 0.0:
-            self.nats = 0.0
-            self.calls = 0
+            self._end()
             return 0.0
         if not self.calls:
             self.since_s = now_s
@@ -53,12 +53,11 @@ class Evidence(Memory):
         """Return the evidence that justifies a kill: `base_nats`, or `berth` times what is usual of this scope."""
         return min(max(base_nats, berth * self.record), bar_max)
 
-    def _close(self, slot: int) -> None:
-        if self.slot:
-            self.record *= exp((self.slot - slot) * SLOT_S / _RECORD_FADES_S)
-            self.record = max(self.record, self.peak)
-        self.slot = slot
-        self.peak = 0.0
+    def _end(self) -> None:
+        """Only what came to nothing by itself was calm: what still goes on must not raise its own bar."""
+        self.record = max(self.record, self.peak)
+        self.nats = self.peak = 0.0
+        self.calls = 0
 
     def reset(self) -> None:
         """Forget the evidence at hand, and that it was there: a kill never teaches."""

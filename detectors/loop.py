@@ -4,16 +4,25 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import Final
 
-from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
+from detectors.contract import CALM, SPEAK_FROM, Call, Detector, Scene, Score
 from detectors.evidence import Evidence
 from detectors.row import Memory, Row, halve, latest, scaled, zeros
 
-# A call is compared with the suspect in input (exact, 1 %, 4 %) and in output size: nine ways to be like it.
-_INPUT_NEAR: Final[tuple[float, ...]] = (0.0015, 0.01, 0.04)
+# A call is compared with the suspect in input (exact, 0.5 %, 1.5 %, 4 %) and in output size: twelve ways to be like it.
+_INPUT_NEAR: Final[tuple[float, ...]] = (0.0015, 0.005, 0.015, 0.04)
 _OUTPUT_NEAR: Final[tuple[float, ...]] = (0.03, 0.2)
-_UNLIKE: Final = 9
-_LOOPING: Final[tuple[float, ...]] = (*(i * o for i in (0.35, 0.2, 0.1) for o in (0.45, 0.4, 0.15)), 0.35)
-_HONEST: Final[tuple[float, ...]] = (0.008, 0.012, 0.02, 0.012, 0.03, 0.06, 0.018, 0.05, 0.1, 0.69)
+_UNLIKE: Final = 12
+_LOOPING: Final[tuple[float, ...]] = (
+    *(i * o for i in (0.35, 0.17, 0.08, 0.05) for o in (0.45, 0.4, 0.15)),
+    0.35,
+)
+_HONEST: Final[tuple[float, ...]] = (
+    *(0.008, 0.012, 0.02),
+    *(0.007, 0.017, 0.035),
+    *(0.009, 0.024, 0.045),
+    *(0.014, 0.04, 0.08),
+    0.689,
+)
 _RHYTHM_NEAR: Final[tuple[float, ...]] = (0.3, 0.8)
 _RHYTHM_LOOPING: Final[tuple[float, ...]] = (0.62, 0.26, 0.12)
 _RHYTHM_HONEST: Final[tuple[float, ...]] = (0.17, 0.25, 0.58)
@@ -27,11 +36,14 @@ class LoopMemory(Memory):
         self.total = 0.0
         self.rhythm = zeros(len(_RHYTHM_HONEST))
         self.inputs = zeros(0)
+        self.outputs = zeros(0)
         self.evidence = Evidence()
         self.input = 0.0
         self.output = 0.0
-        self.suspect_s = 0.0
-        self.suspect_at_s = 0.0
+        self.growth_tokens = 0
+        self.next_tokens = 0
+        self.began_s = 0.0
+        self.ended_s = 0.0
         self.gap_s = 0.0
         self.run = ""
         self.same_run = 0
@@ -46,11 +58,14 @@ class LoopMemory(Memory):
         self.total = row.real(self.total)
         self.rhythm = row.reals(self.rhythm)
         self.inputs = row.reals(self.inputs)
+        self.outputs = row.reals(self.outputs)
         self.evidence.carry(row)
         self.input = row.real(self.input)
         self.output = row.real(self.output)
-        self.suspect_s = row.real(self.suspect_s)
-        self.suspect_at_s = row.real(self.suspect_at_s)
+        self.growth_tokens = row.whole(self.growth_tokens)
+        self.next_tokens = row.whole(self.next_tokens)
+        self.began_s = row.real(self.began_s)
+        self.ended_s = row.real(self.ended_s)
         self.gap_s = row.real(self.gap_s)
         self.run = row.text(self.run)
         self.same_run = row.whole(self.same_run)
@@ -69,10 +84,11 @@ class LoopMemory(Memory):
             self.hour, self.hour_calls = hour, 0
         self.hour_calls += 1
 
-    def suspect(self, scene: Scene) -> None:
-        """Follow this call as the one that may repeat itself."""
+    def suspect(self, scene: Scene, growth_tokens: int) -> None:
+        """Follow this call as the one that may repeat itself, each time `growth_tokens` larger."""
         self.input, self.output = scene.log_input, scene.log_output
-        self.suspect_s, self.suspect_at_s = scene.call.now_s, scene.call.at_s
+        self.growth_tokens, self.next_tokens = growth_tokens, scene.call.input_tokens + growth_tokens
+        self.began_s, self.ended_s = _began(scene.call), scene.call.at_s
         self.run, self.same_run, self.gap_s = scene.call.run, 0, 0.0
 
 
@@ -90,21 +106,23 @@ class Loop(Detector):
     `bar_nats`: evidence that justifies a kill. `fade_s`: how long evidence lasts. `prior_calls`: what the usual
     frequencies are worth before the agent's own are known. `memory_calls`: how far back these reach.
     `berth`: how far above its own calm peaks an agent must go. `learn_below_nats`: above, a call doesn't teach.
+    `calls_min`: repeats before a kill.
     """
 
-    bar_nats: float = 18.0
+    bar_nats: float = 19.0
     fade_s: float = 3600.0
     fade_calls: float = 20.0
-    bar_nats_per_log_rate: float = 2.2
+    bar_nats_per_log_rate: float = 2.0
     prior_calls: float = 40.0
     memory_calls: float = 1000.0
     berth: float = 2.2
     bar_nats_max: float = 100.0
     learn_below_nats: float = 7.0
     compared: int = 6
-    call_nats_max: float = 4.0
-    forget: float = 0.025
-    accumulating: float = 0.3
+    call_nats_max: float = 5.0
+    forget: float = 0.04
+    accumulating: float = 0.18
+    calls_min: int = 6
 
     def begin(self) -> LoopMemory:
         """Return a memory with no calls, and the usual frequencies."""
@@ -119,42 +137,61 @@ class Loop(Detector):
         if call.failed:
             return memory, CALM
         learn = evidence.nats < self.learn_below_nats and memory.hour_calls < 1.5 * memory.hourly + 3.0
-        kind = _alike(memory, scene)
-        if kind != _UNLIKE and call.at_s - min(2.0, 0.7 * call.latency_s) < memory.suspect_at_s:
-            kind = _UNLIKE  # It began before the last one had ended: another caller, not a loop.
+        foretold = log(memory.next_tokens + 1.0) if memory.growth_tokens else memory.input
+        kind = _alike(foretold, memory.output, scene)
+        if kind != _UNLIKE and _began(call) < memory.ended_s and call.at_s > memory.began_s:
+            kind = _UNLIKE  # Both were under way at once: another caller, not a loop.
         nats = log(_LOOPING[kind] * memory.total / memory.counts[kind])
         if learn:
             self._learn(memory, kind)
         if nats > 0.0:
-            nats *= min(1.0, 3.5 * memory.counts[_UNLIKE] / memory.total)
+            nats *= min(1.0, 3.0 * memory.counts[_UNLIKE] / memory.total)
         if kind != _UNLIKE:
-            nats = min(nats + self._repeat(memory, scene, learn), self.call_nats_max)
+            nats = min(nats + self._repeat(memory, scene, learn), self.call_nats_max, _telling(call))
             if scene.run.calls and call.input_tokens - scene.run.input_tokens >= 0.8 * call.output_tokens:
                 nats *= self.accumulating  # It takes in its own answers: polling, perhaps, rather than stuck.
         nats -= self.forget * evidence.nats
         nats += max(-1.2, min(0.0, 0.7 - scene.gap_s * memory.hourly / 1800.0))
         memory.tally(call.now_s)
-        total = evidence.add(nats, call.now_s, max(self.fade_s, self.fade_calls * 3600.0 / memory.hourly))
-        unlike = self._remember(memory, scene)
-        if total <= 0.0 and not unlike:
-            memory.suspect(scene)
+        fade_s = max(self.fade_s, self.fade_calls * 3600.0 / memory.hourly)
+        total = evidence.add(nats, call.now_s, fade_s)
+        like, growth_tokens = _among(memory, scene)
+        self._remember(memory, scene)
+        if kind == _UNLIKE and like != _UNLIKE:
+            total = self._suspect(memory, scene, like, growth_tokens, fade_s)
         base = self.bar_nats - self.bar_nats_per_log_rate * max(
             0.0, log(60.0 / (1.0 + max(memory.hourly, memory.hour_calls)))
         )
         value = total / evidence.bar(base, self.berth, self.bar_nats_max)
+        if evidence.calls < self.calls_min:
+            value = min(value, 0.9)
         return memory, CALM if value < SPEAK_FROM else self._say(memory, scene, value)
+
+    def _suspect(self, memory: LoopMemory, scene: Scene, like: int, growth_tokens: int, fade_s: float) -> float:
+        """Follow this call instead, if that it is like a recent one tells more than there is against the suspect."""
+        evidence = memory.evidence
+        # The likeness was looked for among all of the latest, so it is worth less than one that was foretold.
+        nats = log(_LOOPING[like] * memory.total / (memory.counts[like] * float(len(memory.inputs))))
+        nats = max(0.0, min(nats, self.call_nats_max, _telling(scene.call)))
+        if nats < evidence.nats:
+            return evidence.nats
+        memory.suspect(scene, growth_tokens)
+        evidence.nats, evidence.calls = 0.0, 0
+        return evidence.add(nats, scene.call.now_s, fade_s)
 
     def _repeat(self, memory: LoopMemory, scene: Scene, learn: bool) -> float:
         """Let the suspect follow its repeat, and weigh how regular the repeats are."""
         call = scene.call
         memory.input += 0.5 * (scene.log_input - memory.input)
+        memory.next_tokens = call.input_tokens + memory.growth_tokens
         memory.output += 0.3 * (scene.log_output - memory.output)
         memory.same_run = memory.same_run + 1 if call.run and call.run == memory.run else 0
         memory.run = call.run
-        gap_s, before_s = call.now_s - memory.suspect_s, memory.gap_s
-        memory.suspect_s, memory.gap_s = call.now_s, gap_s
-        memory.suspect_at_s = call.at_s
-        if before_s <= 0.0 or gap_s <= 0.0:
+        gap_s, before_s = call.at_s - memory.ended_s, memory.gap_s
+        if gap_s <= 0.0:
+            return 0.0  # It was overtaken on its way.
+        memory.began_s, memory.ended_s, memory.gap_s = _began(call), call.at_s, gap_s
+        if before_s <= 0.0:
             return 0.0
         apart = abs(log(gap_s / before_s))
         kind = 0 if apart < _RHYTHM_NEAR[0] else 1 if apart < _RHYTHM_NEAR[1] else 2
@@ -173,16 +210,9 @@ class Loop(Detector):
             halve(memory.counts)
             memory.total *= 0.5
 
-    def _remember(self, memory: LoopMemory, scene: Scene) -> bool:
-        """Keep the call among the latest; tell whether it is unlike all of them."""
-        log_input, inputs = scene.log_input, memory.inputs
-        unlike = True
-        for other in inputs:
-            if -_INPUT_NEAR[2] < other - log_input < _INPUT_NEAR[2]:
-                unlike = False
-                break
-        memory.inputs = latest(inputs, log_input, self.compared)
-        return unlike
+    def _remember(self, memory: LoopMemory, scene: Scene) -> None:
+        memory.inputs = latest(memory.inputs, scene.log_input, self.compared)
+        memory.outputs = latest(memory.outputs, scene.log_output, self.compared)
 
     def _say(self, memory: LoopMemory, scene: Scene, value: float) -> Score:
         evidence, call = memory.evidence, scene.call
@@ -194,17 +224,48 @@ class Loop(Detector):
         return Score(value, reason, "run" if memory.same_run >= 3 else "agent")
 
 
-def _alike(memory: LoopMemory, scene: Scene) -> int:
-    """Return in which of nine ways the call is like the suspect; one token more or less is still exact."""
-    input_apart = abs(scene.log_input - memory.input)
-    if input_apart > _INPUT_NEAR[2]:
+def _began(call: Call) -> float:
+    return call.at_s - min(2.0, 0.7 * call.latency_s)
+
+
+def _among(memory: LoopMemory, scene: Scene) -> tuple[int, int]:
+    """Tell how the call is like the last of the latest that it is like at all, and by how much it grew if it grows.
+
+    An input that grows by the same amount twice in a row is as good as one that stays.
+    """
+    log_input, inputs, outputs = scene.log_input, memory.inputs, memory.outputs
+    for i in range(len(inputs) - 1, -1, -1):
+        if -_INPUT_NEAR[3] < inputs[i] - log_input < _INPUT_NEAR[3]:
+            return _alike(inputs[i], outputs[i], scene), 0
+    if len(inputs) > 1 and inputs[-2] < inputs[-1] < log_input:
+        tokens = scene.call.input_tokens
+        growth = tokens - round(exp(inputs[-1])) + 1
+        if abs(exp(inputs[-1]) - exp(inputs[-2]) - growth) < 1.5 + 0.01 * growth:
+            return _alike(log_input, outputs[-1], scene), growth
+    return _UNLIKE, 0
+
+
+def _telling(call: Call) -> float:
+    """Return how many nats it can tell at most that two calls are alike: few tokens are alike by chance.
+
+    What an honest template fills in makes its input vary by about 30 % and its output by about 70 %; a token more or
+    less, or what counts as exact, is the grain.
+    """
+    grains = 0.15 / max(_INPUT_NEAR[0], 1.2 / (call.input_tokens + 1.0))
+    return 0.8 * log(1.0 + grains * 0.35 / max(_OUTPUT_NEAR[0], 1.2 / (call.output_tokens + 1.0)))
+
+
+def _alike(log_input: float, log_output: float, scene: Scene) -> int:
+    """Return in which of twelve ways the call is like those sizes; one token more or less is still exact."""
+    apart = abs(scene.log_input - log_input)
+    if apart > _INPUT_NEAR[3]:
         return _UNLIKE
     call = scene.call
-    exact, near = max(_INPUT_NEAR[0], 1.2 / (call.input_tokens + 1.0)), _INPUT_NEAR[1]
-    kind = 0 if input_apart <= exact else 3 if input_apart <= near else 6
-    output_apart = abs(scene.log_output - memory.output)
+    exact = max(_INPUT_NEAR[0], 1.2 / (call.input_tokens + 1.0))
+    kind = 0 if apart <= exact else 3 if apart <= _INPUT_NEAR[1] else 6 if apart <= _INPUT_NEAR[2] else 9
+    apart = abs(scene.log_output - log_output)
     exact = max(_OUTPUT_NEAR[0], 1.2 / (call.output_tokens + 1.0))
-    return kind + (0 if output_apart <= exact else 1 if output_apart <= _OUTPUT_NEAR[1] else 2)
+    return kind + (0 if apart <= exact else 1 if apart <= _OUTPUT_NEAR[1] else 2)
 
 
 def _span(seconds: float) -> str:

@@ -53,9 +53,10 @@ class Stall(Detector):
     that puts unrelated items through one run at full speed when it is new.
 
     `bar_nats`: evidence that justifies a kill; `prior_steps`, `memory_steps`, `berth` as in `loop`.
+    `small_tokens`: below this an input tells little by staying as it is, and the bar is `small_bar` times as high.
     """
 
-    bar_nats: float = 23.0
+    bar_nats: float = 21.5
     bar_nats_max: float = 120.0
     berth: float = 1.5
     fade_s: float = 1200.0
@@ -65,6 +66,8 @@ class Stall(Detector):
     prior_steps: float = 80.0
     memory_steps: float = 2000.0
     learn_below_nats: float = 4.0
+    small_tokens: int = 1000
+    small_bar: float = 1.6
 
     def begin(self) -> StallMemory:
         """Return a memory with the habits of agents at large."""
@@ -104,6 +107,8 @@ class Stall(Detector):
         if total < self.learn_below_nats:
             self._learn(memory, i, turn, max(0.1, 5.0 / (5.0 + run.calls)))
         bar = min(max(self.bar_nats, self.berth * memory.record), self.bar_nats_max)
+        if call.input_tokens < self.small_tokens:
+            bar *= self.small_bar
         if total < SPEAK_FROM * bar:
             return memory, CALM
         span_s = max(1.0, call.now_s - run.stall_since_s)

@@ -79,7 +79,7 @@ class Surge(Detector):
     """
 
     breach_sigmas: float = 14.0
-    breach_ratio: float = 40.0
+    breach_ratio: float = 150.0
     learn_sigmas: float = 2.0
     hours_min: int = 5
     memory_hours: int = 240

@@ -11,7 +11,8 @@ from detectors.contract import CALM, SPEAK_FROM, Score, TeamMinute
 SLOT_S = 1800
 _DAY = 86_400 // SLOT_S
 _KEPT = 8 * _DAY
-_WINDOW = 3
+_WINDOW = 5
+_LEVEL = _DAY // 2
 
 
 class Member(Struct, array_like=True, gc=False):
@@ -38,14 +39,18 @@ class Member(Struct, array_like=True, gc=False):
         days = min(7, (slot - self.since - _WINDOW) // _DAY)
         if days < 2:
             return None
-        season = sum(log(self.calls(slot - d * _DAY + 1, _WINDOW + 2) * 0.6 + 1.0) for d in range(1, days + 1)) / days
+        season = sum(log(self._around(slot - d * _DAY) + 1.0) for d in range(1, days + 1)) / days
         before = slot - _WINDOW
-        whole = min(days, (before - self.since) // _DAY - 1)
+        whole = min(days, (before - _LEVEL - self.since) // _DAY)
         if whole < 1:
             return season
-        level = log(self.calls(before, _DAY) + 1.0)
-        past = sum(log(self.calls(before - d * _DAY, _DAY) + 1.0) for d in range(1, whole + 1)) / whole
+        level = log(self.calls(before, _LEVEL) + 1.0)
+        past = sum(log(self.calls(before - d * _DAY, _LEVEL) + 1.0) for d in range(1, whole + 1)) / whole
         return season + 0.5 * max(-1.0, min(1.0, level - past))
+
+    def _around(self, slot: int) -> float:
+        """Return what a window ending at `slot` holds on the average, when it may be half an hour off."""
+        return self.calls(slot + 1, _WINDOW + 2) * _WINDOW / (_WINDOW + 2)
 
 
 class TeamMemory(Struct, array_like=True):
@@ -73,9 +78,9 @@ class TeamMemory(Struct, array_like=True):
 class TeamRise:
     """Catches a rise that a whole team shares: each member a little above its usual at the same time.
 
-    Each half hour, what every member did in the last 90 minutes is compared with what it does at this time of the
-    day. One member counts for no more than `member_max` (a logarithm), so a single busy one is not a team; and what
-    the other teams show at the same time is divided out, so neither a deploy nor Monday morning is. It warns; it
+    Each half hour, what every member did in the last two and a half hours is compared with what it does at this time
+    of the day. One member counts for no more than `member_max` (a logarithm), so a single busy one is not a team; and
+    what the other teams show at the same time is divided out, so neither a deploy nor Monday morning is. It warns; it
     does not kill. Fooled by a rise that hits all teams alike, by teams of fewer than `members_min` regular members,
     and where members wander together from day to day.
 
@@ -83,8 +88,8 @@ class TeamRise:
     a member to count.
     """
 
-    bar: float = 3.3
-    member_max: float = 0.5
+    bar: float = 3.12
+    member_max: float = 0.4
     calls_min: float = 2.0
     members_min: int = 4
     most: float = 0.95
@@ -139,7 +144,7 @@ class TeamRise:
         rise, weight = minute.others
         apart = memory.rise / memory.weight - (rise / weight if weight else 0.0)
         sigmas = apart * sqrt(memory.weight)
-        usual = sqrt(max(0.5, memory.square))
+        usual = sqrt(max(0.3, memory.square))
         memory.square += 0.01 * (min(sigmas * sigmas, 9.0 * memory.square) - memory.square)
         value = min(self.most, sigmas / usual / self.bar)
         if value < 0.4:
@@ -148,7 +153,7 @@ class TeamRise:
         if value < SPEAK_FROM:
             return CALM
         reason = (
-            f"{memory.rising} of {memory.regular} regular members are above their usual of the last 90 minutes, "
+            f"{memory.rising} of {memory.regular} regular members are above their usual of the last 150 minutes, "
             f"the team by {exp(apart) - 1.0:.0%} more than other teams"
         )
         return Score(value, reason, "team")

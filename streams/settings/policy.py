@@ -13,8 +13,8 @@ Mode = Literal["shadow", "armed"]
 class Floors(Section):
     """What a scope must reach before anything stronger than a warning: dollars or tokens, and enough calls."""
 
-    min_usd_per_min: NotNegative = 0.005
-    min_tokens_per_min: NotNegative = 1_000
+    min_usd_per_min: NotNegative = 0.0002
+    min_tokens_per_min: NotNegative = 100
     min_calls: Annotated[int, Field(ge=0)] = 1
 
 
