@@ -47,6 +47,33 @@ def test_a_loop_without_run_ids_is_killed_by_its_agent() -> None:
     assert found[0][0] - ONSET_S < 60
 
 
+def test_a_loop_that_grows_by_the_same_amount_each_time_is_killed_within_a_minute() -> None:
+    repeats = [call(ONSET_S + 4 * n, input_tokens=200 + 40 * n, output_tokens=150, run=f"x{n}") for n in range(30)]
+
+    assert kills(judged(repeats))[0][0] - ONSET_S < 60
+
+
+def test_a_loop_is_found_as_fast_by_an_agent_whose_calls_often_resemble_one_another() -> None:
+    alike = [
+        call(c.now_s, input_tokens=9000 + 400 * (n % 3), output_tokens=c.output_tokens)
+        for n, c in enumerate(honest(START_S, 72))
+    ]
+
+    found = kills(judged(loop(4.0, 40, run="stuck"), alike))
+    assert found[0][0] - ONSET_S < 90
+
+
+def test_calls_of_a_loop_that_overtake_one_another_on_their_way_count_as_well() -> None:
+    repeats = loop(2.0, 60, jitter=0.0, run="stuck")
+    swapped = [c for n in range(0, 60, 2) for c in (repeats[n + 1], repeats[n])]
+    arriving = [
+        call(c.now_s, at_s=o.at_s, input_tokens=9000, output_tokens=150, run="stuck", latency_s=1.5)
+        for c, o in zip(repeats, swapped, strict=True)
+    ]
+
+    assert kills(judged(arriving))[0][0] - ONSET_S < 60
+
+
 def test_a_slow_loop_among_honest_calls_is_killed_within_two_hours() -> None:
     found = kills(judged(loop(60.0, 480), list(honest(START_S, 81))))
 
