@@ -1,4 +1,4 @@
-"""`brakeline-gateway`: runs a sidecar from one TOML file."""
+"""`brakeline-gateway`: runs a sidecar from one TOML file, or tries a gateway that runs."""
 
 import argparse
 import asyncio
@@ -17,6 +17,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from .conformance import command as conformance
 from .feed import Feed, FeedSettings
 from .guard import Guard
 from .health import Policy
@@ -83,7 +84,10 @@ def main(arguments: list[str] | None = None) -> int:
         "release-url": "link in refusals; {scope}, {seq} and {incident} are filled in",
     }.items():
         sidecar.add_argument(f"--{name}", help=text)
+    conformance.add_to(commands)
     given = parser.parse_args(arguments)
+    if given.command == "conformance":
+        return conformance.run(given)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
