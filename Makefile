@@ -48,8 +48,9 @@ format: $(STAMP) ## Format the code, and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(STAMP) ## Write the generated files anew (Grafana dashboards)
+generate: $(STAMP) ## Write the generated files anew (Grafana dashboards, JSON Schema of the settings)
 	$(BIN)/python deploy/grafana/generate.py
+	$(BIN)/brakeline schema >deploy/brakeline.schema.json
 
 # A pull that changes a lock installs the difference; a .venv whose Python has gone is made anew.
 $(STAMP): requirements/dev.txt pyproject.toml requirements/python

@@ -4,13 +4,13 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
 from alerts.commands import Orders
 from alerts.gateway.wire import Command
-from streams import probes
+from streams import audit, probes
 from streams.assembly import engine_of, judge_of, keys_of, prices_of, rules_of
 from streams.broadcast import Broadcast
 from streams.commander import Commander, View
@@ -103,7 +103,7 @@ class Service:
         on_batches(self.app, self.named["teams"], self.teamwork.take)
         on_batches(self.app, self.named["decisions"], self._command)
 
-    async def _reconfigure(self, settings: Settings) -> None:
+    async def _reconfigure(self, settings: Settings, changes: Sequence[str]) -> None:
         """Put new settings into force; what is known and what is in work stays."""
         self.settings = settings
         rules, judge = rules_of(settings), judge_of(settings)
@@ -114,6 +114,9 @@ class Service:
         set_level(settings.logs.level)
         if self.control is not None:
             self.control.notifier.rewire(self._links())
+            # Every worker reads the same file: the one that commands speaks for all in the audit.
+            line = audit.of_settings(self.reloader.reading.file, changes, self.clock())
+            await audit.note(self.outlet, self.named["audit"], line)
 
     async def _command(self, batch: Any) -> None:
         control = self.control or await self._take_control()

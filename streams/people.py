@@ -16,6 +16,7 @@ from alerts.sink import LogSink
 from alerts.slack import Ear, Slack
 from alerts.slack_http import slack_actions
 from alerts.webhook import Webhook
+from streams import audit
 from streams.notifier import Notifier, Route
 from streams.outlet import Message, Outlet
 from streams.settings import Settings
@@ -60,7 +61,9 @@ class People:
             routes.append(Route(sink, Telling(least="critical", refresh_s=PAGER_REFRESH_S)))
         return routes
 
-    def desk(self, notifier: Callable[[], Notifier | None], outlet: Outlet, decisions: str, audit: str) -> Desk | None:
+    def desk(
+        self, notifier: Callable[[], Notifier | None], outlet: Outlet, decisions: str, audit_topic: str
+    ) -> Desk | None:
         """Return where clicks are handled; None without Slack. `notifier` is None while another worker commands."""
         if self.slack is None:
             return None
@@ -78,7 +81,7 @@ class People:
             return keeper is not None and await keeper.acted(what)
 
         async def note(line: Audited) -> None:
-            await outlet.send([Message(audit, line.scope.encode(), json.encode(line))])
+            await audit.note(outlet, audit_topic, line)
 
         roles = Roles(self._granted, self.slack.group_members, self._clock)
         return Desk(Office(lookup, decide, act, note, roles.role_of), self.slack, self._clock)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from watchfiles import awatch
 
 from streams.settings import Settings, SettingsError, load
+from streams.settings.compare import compare
 from streams.settings.live import merged
 
 LOOK_AGAIN_MS = 5_000
@@ -50,7 +51,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     """How the last reading went, to be shown to people; times are Unix seconds.
 
     `good_at_s` is when the settings in force were read. `problems` are of the last attempt, each with its file and
-    line; while there are any, the last good settings stay in force. `needs_restart` names what the file says
+    line; while there are any, the last good settings stay in force. `changes` says what the last good one changed, in
+    words. `needs_restart` names what the file says
     otherwise than the running service.
     """
 
@@ -58,6 +60,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     good_at_s: float = 0.0
     tried_at_s: float = 0.0
     problems: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
     needs_restart: tuple[str, ...] = ()
 
     @property
@@ -66,11 +69,12 @@ class Reading(Struct, frozen=True, kw_only=True):
         return not self.problems
 
 
-Apply = Callable[[Settings], Awaitable[None]]
+Apply = Callable[[Settings, Sequence[str]], Awaitable[None]]
+"""Puts settings into force; is told what changes, in words."""
 
 
 class Reloader:
-    """Holds what is in force. `apply` puts new settings into effect, `noted` is told how each reading went."""
+    """Holds what is in force. `apply` puts new settings into force, `noted` is told how each reading went."""
 
     def __init__(
         self,
@@ -130,10 +134,11 @@ class Reloader:
                 self._refused(error, now_s)
                 return False
             running, needs_restart = merged(self._running, wanted)
+            changes = tuple(f"{change.whom}: {change.words}" for change in compare(self._running, running))
             if running != self._running:
-                await self._apply(running)
+                await self._apply(running, changes)
                 self._running = running
-            self._accepted(needs_restart, now_s)
+            self._accepted(changes, needs_restart, now_s)
             return True
 
     def _refused(self, error: SettingsError, now_s: float) -> None:
@@ -144,9 +149,13 @@ class Reloader:
         self.reading = replace(self.reading, tried_at_s=now_s, problems=problems)
         self._noted(self.reading)
 
-    def _accepted(self, needs_restart: tuple[str, ...], now_s: float) -> None:
-        self.reading = Reading(file=self.reading.file, good_at_s=now_s, tried_at_s=now_s, needs_restart=needs_restart)
-        log.info("Settings read again from %s", self._source.file)
+    def _accepted(self, changes: tuple[str, ...], needs_restart: tuple[str, ...], now_s: float) -> None:
+        self.reading = Reading(
+            file=self.reading.file, good_at_s=now_s, tried_at_s=now_s, changes=changes, needs_restart=needs_restart
+        )
+        log.info("Settings read again from %s: %d changes", self._source.file, len(changes))
+        for change in changes:
+            log.info("Settings in force: %s", change)
         if needs_restart:
             log.warning("Needs a restart to take effect: %s", ", ".join(needs_restart))
         self._noted(self.reading)

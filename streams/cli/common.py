@@ -112,10 +112,10 @@ def file_of(config: Path | None) -> Path | None:
     return config or next((place for place in PLACES if place.exists()), None)
 
 
-def settings_of(config: Path | None, broker: str | None = None) -> Settings:
+def settings_of(config: Path | None, broker: str | None = None, *, with_secrets: bool = True) -> Settings:
     """Load the settings that a command is to use. Raises SettingsError."""
     path = file_of(config)
-    settings = Settings() if path is None else load(path)
+    settings = Settings() if path is None else load(path, with_secrets=with_secrets)
     return settings if broker is None else at_broker(settings, broker)
 
 

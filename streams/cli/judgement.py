@@ -54,7 +54,8 @@ def backtest(
 ) -> None:
     """Judge events of the past as if armed: the proof before arming, and a check for a pipeline.
 
-    `ingest_ts` is the clock. Without --planned, --max-false-kills counts every kill as false.
+    `ingest_ts` is the clock; the settings' secrets aren't needed. Without --planned, --max-false-kills counts
+    every kill as false.
     """
     from streams import backtest as past
 
@@ -63,7 +64,7 @@ def backtest(
     if source == "-" and against is not None:
         raise typer.BadParameter("standard input can be read only once: give a FILE", param_hint="--against")
     periods = past.read_planned(planned)
-    settings, sink = settings_of(config), past.Sink(decisions)
+    settings, sink = settings_of(config, with_secrets=False), past.Sink(decisions)
     try:
         outcome = past.run(settings, source, sink, shards, remember=report is not None)
     finally:
@@ -80,7 +81,7 @@ def backtest(
 def _compare(past: Any, outcome: Any, source: str, shards: int, report: Path | None, against: Path | None) -> None:
     other = None
     if against is not None:
-        other = past.run(settings_of(against), source, past.Sink(None), shards)
+        other = past.run(settings_of(against, with_secrets=False), source, past.Sink(None), shards)
         ours, theirs = ({kill.scope for kill in each.kills} for each in (outcome, other))
         say(f"against {against}: {len(ours - theirs)} scopes more are killed, {len(theirs - ours)} fewer")
         for mark, scopes in (("+", ours - theirs), ("-", theirs - ours)):

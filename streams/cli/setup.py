@@ -8,7 +8,7 @@ import typer
 
 from streams.cli.common import BrokerOption, Code, ConfigOption, JsonOption, say, settings_of, wait
 from streams.settings import load
-from streams.settings import schema as settings_schema
+from streams.settings.published import text as settings_schema
 
 app = typer.Typer()
 PANEL = "Set up"
@@ -33,7 +33,7 @@ def validate(
 @app.command(rich_help_panel=PANEL)
 def schema() -> None:
     """Print the JSON Schema of the settings file, for editors and pipelines."""
-    typer.echo(json.dumps(settings_schema(), indent=2))
+    typer.echo(settings_schema(), nl=False)
 
 
 @app.command(rich_help_panel=PANEL)

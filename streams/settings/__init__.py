@@ -9,7 +9,8 @@ from streams.settings.parts import Limit, Logs, Price, Prices, Service
 from streams.settings.people import Keys, PagerDuty, Role, Slack, Webhook
 from streams.settings.policy import BlastRadius, Floors, Mode, Override, Policy
 from streams.settings.problems import Problem, SettingsError
-from streams.settings.root import Parameters, Settings, schema
+from streams.settings.published import schema
+from streams.settings.root import Parameters, Settings
 
 __all__ = [
     "BlastRadius",

@@ -3,9 +3,11 @@
 import ssl
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, WithJsonSchema, field_validator, model_validator
 
 from streams.settings.section import Count, FilePath, Section, TopicName
+
+_ADDRESSES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 
 Address = Annotated[str, Field(pattern=r"^\S+:\d{1,5}$")]
 
@@ -55,7 +57,7 @@ class Security(Section):
 class Kafka(Section):
     """The cluster; `bootstrap` lists host:port, separated by commas or as a YAML list."""
 
-    bootstrap: tuple[Address, ...] = ("127.0.0.1:9092",)
+    bootstrap: Annotated[tuple[Address, ...], WithJsonSchema(_ADDRESSES)] = ("127.0.0.1:9092",)
     security: Security = Security()
     request_timeout_ms: Annotated[int, Field(ge=1_000, le=300_000)] = 15_000
     session_timeout_ms: Annotated[int, Field(ge=6_000, le=60_000)] = 12_000

@@ -1,7 +1,7 @@
 """All settings of one installation."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -42,9 +42,3 @@ class Settings(Section):
     """Shown to a refused caller: where a person releases."""
     page: Page = Page()
     logs: Logs = Logs()
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of the file, for editors and pipelines."""
-    found = Settings.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "Brakeline settings"}

@@ -14,8 +14,13 @@ _MAX_SECRET_BYTES = 64 * 1024
 
 @dataclass
 class Expansion:
-    """Values with references replaced; `hidden` are the paths that came from outside, `missing` what wasn't there."""
+    """What became of the references; `hidden` are the paths that came from outside, `missing` what wasn't there.
 
+    Without `secrets` nothing is looked up: a default is taken, and what has none stays as it stands, in `left`.
+    """
+
+    secrets: bool = True
+    left: set[document.Path] = field(default_factory=set)
     hidden: set[document.Path] = field(default_factory=set)
     missing: dict[document.Path, str] = field(default_factory=dict)
     """Path -> what to do about it."""
@@ -42,8 +47,11 @@ def _expand_text(text: str, environ: Mapping[str, str], base: Path, found: Expan
         if name is None:
             return "${"
         found.hidden.add(path)
-        if name in environ:
+        if name in environ and found.secrets:
             return environ[name]
+        if match["default"] is None and not found.secrets:
+            found.left.add(path)
+            return match[0]
         if match["default"] is None:
             found.missing[path] = f"the environment variable {name} isn't set; set it or write ${{{name}:-default}}"
         return match["default"] or ""
@@ -52,6 +60,9 @@ def _expand_text(text: str, environ: Mapping[str, str], base: Path, found: Expan
     if not text.startswith("file:"):
         return text
     found.hidden.add(path)
+    if not found.secrets:
+        found.left.add(path)
+        return text
     return _read(base / Path(text.removeprefix("file:")).expanduser(), found, path)
 
 

@@ -16,6 +16,7 @@ class Section(BaseModel):
         extra="forbid",
         frozen=True,
         allow_inf_nan=False,
+        use_attribute_docstrings=True,
         # Default sections too must learn the folder that their paths start from.
         validate_default=True,
         revalidate_instances="always",

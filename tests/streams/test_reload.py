@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Site:
         self.noted: list[Reading] = []
         self.reloader = Reloader(self.source, self.in_force, self.apply, self.noted.append, lambda: self.now_s)
 
-    async def apply(self, settings: Settings) -> None:
+    async def apply(self, settings: Settings, changes: Sequence[str]) -> None:
         self.in_force = settings
 
     async def watched(self) -> "asyncio.Future[None]":
@@ -75,7 +75,12 @@ async def test_a_good_file_is_put_into_force(site: Site) -> None:
 
     assert site.in_force.mode == "armed"
     assert site.in_force.limits[0].usd == 5
-    assert site.reloader.reading == Reading(file=str(site.file), good_at_s=1_010.0, tried_at_s=1_010.0)
+    reading = site.reloader.reading
+    assert (reading.file, reading.good_at_s, reading.tried_at_s) == (str(site.file), 1_010.0, 1_010.0)
+    assert reading.changes == (
+        "everybody: runaways are stopped (armed); until now: only spoken of (shadow)",
+        "agent:*: at most $5 an hour; until now: no limit",
+    )
 
 
 async def test_a_broken_file_is_refused_with_its_line_and_the_last_good_one_stays(
