@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -13,12 +12,11 @@ import httpx
 import pytest
 from aiohttp.test_utils import TestServer, unused_port
 from gateways import Adapter, HttpxAdapter, Upstream
-from real_gateways import needs, tool
+from real_gateways import needs
 
 from alerts.gateway.fake import FakeGateway
 from alerts.gateway.sidecar import Sidecar
-
-EXAMPLES = Path(__file__).resolve().parent.parent / "deploy" / "gateways"
+from streams.bench.real_gateways import EXAMPLES, rendered, tool
 
 
 class Proxy(NamedTuple):
@@ -39,12 +37,6 @@ PROXIES = {
     ),
     "caddy": Proxy("Caddyfile", lambda file, _: ["run", "--config", file, "--adapter", "caddyfile"]),
 }
-
-
-def rendered(text: str, **ports: int) -> str:
-    """Return an example with other ports: 8080 is the proxy's, 8181 the sidecar's and 9000 the provider's."""
-    usual = {"8080": ports["proxy"], "8181": ports["sidecar"], "9000": ports["provider"]}
-    return re.sub(r"\b(8080|8181|9000)\b", lambda found: str(usual[found[0]]), text)
 
 
 @asynccontextmanager

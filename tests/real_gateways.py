@@ -1,18 +1,10 @@
-"""Gateways as customers run them, from the environment that `make gateways` makes, or from PATH."""
+"""Gateways as customers run them: what is there of them, for tests."""
 
 import os
-import shutil
-from pathlib import Path
 
 import pytest
 
-BIN = Path(__file__).resolve().parent.parent / ".venv-gateways" / "bin"
-SYSTEM = ("/usr/sbin", "/usr/local/sbin")
-
-
-def tool(name: str) -> str | None:
-    """Return the path of a gateway's program, or None."""
-    return shutil.which(name, path=os.pathsep.join((str(BIN), os.environ.get("PATH", ""), *SYSTEM)))
+from streams.bench.real_gateways import tool
 
 
 def needs(name: str) -> pytest.MarkDecorator:

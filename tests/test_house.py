@@ -36,7 +36,7 @@ OWNERS = {
     "genai_prices": ["streams/prices.py"],
     "river": ["detectors/*.py"],
     "litellm": ["alerts/gateway/litellm.py"],
-    "httpx": ["alerts/gateway/httpx.py", "streams/bench/obey.py"],
+    "httpx": ["alerts/gateway/httpx.py", "streams/bench/gateways.py"],
     "jinja2": ["streams/web/*.py"],
     "jwt": ["streams/web/oidc.py"],
     "playwright": [],

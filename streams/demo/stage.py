@@ -79,10 +79,18 @@ def free_ports(number: int) -> list[int]:
 
 
 @asynccontextmanager
-async def process(name: str, command: list[str], folder: Path) -> AsyncIterator[int]:
-    """Run a command, its output in `folder`/NAME.log, and end it when the context closes; yields its process id."""
+async def process(
+    name: str, command: list[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[int]:
+    """Run a command, its output in `folder`/NAME.log, and end it when the context closes; yields its process id.
+
+    With an environment of its own it runs in `folder`.
+    """
+    cwd = None if environment is None else folder
     with (folder / f"{name}.log").open("wb") as log:
-        child = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL)
+        child = await asyncio.create_subprocess_exec(
+            *command, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL, env=environment, cwd=cwd
+        )
         try:
             yield child.pid
         finally:
@@ -95,9 +103,9 @@ async def process(name: str, command: list[str], folder: Path) -> AsyncIterator[
                     await child.wait()
 
 
-async def wait_ready(name: str, url: str, folder: Path) -> None:
-    """Wait until `url` answers 200. Raises StageError with the end of the log when it takes a minute."""
-    deadline = asyncio.get_running_loop().time() + START_S
+async def wait_ready(name: str, url: str, folder: Path, limit_s: float = START_S) -> None:
+    """Wait until `url` answers 200. Raises StageError with the end of the log when it takes longer than the limit."""
+    deadline = asyncio.get_running_loop().time() + limit_s
     async with aiohttp.ClientSession() as client:
         while asyncio.get_running_loop().time() < deadline:
             try:
@@ -108,7 +116,7 @@ async def wait_ready(name: str, url: str, folder: Path) -> None:
                 pass
             await asyncio.sleep(0.2)
     tail = (folder / f"{name}.log").read_text(errors="replace")[-2000:]
-    raise StageError(f"the {name} was not ready within {START_S:.0f} s; the end of its log:\n{tail}")
+    raise StageError(f"the {name} was not ready within {limit_s:.0f} s; the end of its log:\n{tail}")
 
 
 async def consumed(client: aiohttp.ClientSession, service: str) -> float:

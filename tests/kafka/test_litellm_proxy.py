@@ -2,51 +2,33 @@
 
 import asyncio
 import json
-import os
-import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
-from aiohttp.test_utils import TestServer, unused_port
-from real_gateways import needs, tool
+from aiohttp.test_utils import TestServer
+from real_gateways import needs
 from signing import ENV, KEYS, TRUST
 
 from alerts.commands import Orders
 from alerts.decision import Action, Decision
 from alerts.gateway.keys import TrustRecord
+from streams.bench.real_gateways import Kills, litellm
 from streams.commander import Commander, Wiring
 from streams.outlet import Outlet
 from streams.topics import TopicSpec, ensure_topics
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
     pytest.mark.kafka,
     pytest.mark.timeout(300),
     needs("litellm"),
 ]
 WORKERS = 2
-CALLBACK = """
-import os
-from alerts.gateway.litellm import brakes as make
-
-brakes = make(
-    os.environ["B_ENV"], os.environ["B_TRUST"], "llm", {"bootstrap_servers": os.environ["B_KAFKA"]},
-    prefix=os.environ["B_PREFIX"],
-)
-"""
-AUTH = """
-from litellm.proxy._types import UserAPIKeyAuth
-
-async def auth(request, api_key):
-    return UserAPIKeyAuth(api_key=api_key, key_alias=api_key.removeprefix("sk-"), team_id="t")
-"""
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 ROUTES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": CHAT,
@@ -108,66 +90,6 @@ async def until(what: Callable[[], Any], seconds: float = 60.0) -> None:
             await asyncio.sleep(0.05)
 
 
-@asynccontextmanager
-async def proxy(folder: Path, wiring: Wiring, bootstrap: str, upstream: str) -> AsyncIterator[str]:
-    (folder / "my_brakes.py").write_text(CALLBACK)
-    (folder / "my_auth.py").write_text(AUTH)
-    trust = TrustRecord([key.public() for key in KEYS.values()])
-    (folder / "trust.json").write_bytes(msgspec.json.encode(trust))
-    models = [
-        {
-            "model_name": name,
-            "litellm_params": {"model": f"openai/{name}", "api_base": f"{upstream}/v1", "api_key": "x"},
-        }
-        for name in ("m", "e")
-    ]
-    (folder / "config.yaml").write_text(
-        json.dumps(
-            {
-                "model_list": models,
-                "general_settings": {"custom_auth": "my_auth.auth"},
-                "litellm_settings": {"callbacks": ["my_brakes.brakes"], "num_retries": 0},
-            }
-        )
-    )
-    port = unused_port()
-    environment = {
-        "PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": f"{ROOT}:{folder}", "B_ENV": ENV,
-        "B_TRUST": str(folder / "trust.json"), "B_KAFKA": bootstrap, "B_PREFIX": wiring.kills.removesuffix(".kills"),
-        "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": "sk-master", "OPENAI_API_KEY": "x",
-        "OPENAI_API_BASE": upstream,
-    }  # fmt: skip
-    with (folder / "log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            tool("litellm") or "litellm", "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port),
-            # A worker that is still importing doesn't answer its parent's pings, and would be started anew for ever.
-            "--num_workers", str(WORKERS), "--timeout_worker_healthcheck", "200",
-            cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            async with asyncio.timeout(15):
-                await process.wait()
-        except TimeoutError:
-            os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-
-
-async def until_up(client: ClientSession, url: str) -> None:
-    async with asyncio.timeout(200):
-        while True:
-            try:
-                async with client.get(f"{url}/health/liveliness") as answer:
-                    if answer.status == 200:
-                        return
-            except OSError:
-                pass
-            await asyncio.sleep(0.3)
-
-
 def decision(action: Action, scope: str, **fields: Any) -> Decision:
     return Decision(
         at_s=time.time(), scope=scope, action=action, reason="a loop", incident_id=uuid.uuid4().hex, **fields
@@ -186,8 +108,11 @@ async def test_the_proxy_obeys_on_every_route_in_every_worker(kafka: str, tmp_pa
         commander = Commander(wiring, TRUST, Orders(ENV, "w", KEYS), outlet, time.time, lambda *_: None)
         await commander.start()
         try:
-            async with proxy(tmp_path, wiring, kafka, f"http://127.0.0.1:{server.port}") as url:
-                await until_up(client, url)
+            trust = tmp_path / "trust.json"
+            trust.write_bytes(msgspec.json.encode(TrustRecord([key.public() for key in KEYS.values()])))
+            assert server.port is not None
+            kills, models = Kills(kafka, prefix, ENV, trust), {"e": {"model": "openai/e"}}
+            async with litellm(tmp_path, kills, server.port, WORKERS, models) as url:
                 await obeys(client, url, upstream, commander)
         finally:
             await commander.stop()

@@ -6,9 +6,11 @@ from itertools import islice
 import msgspec
 import pytest
 
+from streams.bench import gateways
 from streams.bench.figures import percentile, show, spread
 from streams.bench.load import calm, lines
 from streams.bench.memory import memory
+from streams.bench.obey import obey
 from streams.bench.stopwatch import Stopwatch
 from streams.events import TokenEvent, Validator, decode
 
@@ -56,3 +58,18 @@ def test_figures_are_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> Non
     show({"n": 1}, as_json=True)
 
     assert msgspec.json.decode(capsys.readouterr().out) == {"n": 1}
+
+
+@pytest.mark.kafka
+def test_obey_times_kills_at_each_adapter_and_says_what_is_left_out(
+    kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {name: gateways.OPENERS[name] for name in ("guard", "httpx", "sidecar")}
+    absent = (few["guard"][0], lambda: "envoy is not installed")
+    monkeypatch.setattr("streams.bench.obey.OPENERS", {**few, "envoy": absent})
+
+    figures = obey(kafka, kills=3)
+
+    assert figures.pop("envoy") == {"left_out": "envoy is not installed"}
+    assert {name: found["n"] for name, found in figures.items()} == {"guard": 3, "httpx": 3, "sidecar": 3}
+    assert all(0 < found["p50_ms"] <= found["p99_ms"] for found in figures.values())

@@ -20,6 +20,7 @@ class Provider:
         self.calls = 0
         self.app = web.Application()
         self.app.router.add_post("/{rest:.*}", self._answer)
+        self.app.router.add_get("/", self._is_up)
 
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[None]:
@@ -31,6 +32,9 @@ class Provider:
             yield
         finally:
             await runner.cleanup()
+
+    async def _is_up(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.calls += 1
