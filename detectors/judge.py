@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from math import log
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from detectors import standing
 from detectors.ceiling import CeilingMemory
 from detectors.contract import CALM, Call, Detector, RunTrack, Scene, Score, TeamMinute
 from detectors.limits import LimitBook
 from detectors.memory import AgentMemory, TreeMemory
 from detectors.parameters import JudgeParameters
-from detectors.state import JudgeState, begin, family
+from detectors.state import JudgeState, family
 from detectors.team import TeamMemory
 from detectors.verdict import SPEAK_AT, STEEP, Verdict, weigh
 
@@ -27,6 +29,7 @@ def compiled() -> bool:
     return not __file__.endswith(".py")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Judge:
     """Holds parameters only; what is known is in the state."""
 
@@ -44,10 +47,7 @@ class Judge:
     def step(self, state: JudgeState, call: Call) -> Sequence[Verdict]:
         """Judge one call and learn from it; a killed scope neither speaks nor teaches."""
         agent = family(call.agent)
-        memory = state.agents.get(agent)
-        if memory is None:
-            memory = state.agents[agent] = begin(call.now_s)
-        state.touched.add(("agents", agent))
+        memory = state.agent(agent, call.now_s)
         tree = state.tree_of(call)
         if (tree is not None or memory.blocked or state.teams) and standing.blocked(state, memory, tree, call):
             memory.last_s = call.now_s
@@ -144,7 +144,7 @@ class Judge:
 def _scene(state: JudgeState, memory: AgentMemory, tree: TreeMemory | None, run: RunTrack, call: Call) -> Scene:
     scene = Scene(
         call, run, memory.calls, call.now_s - memory.first_s, call.now_s - memory.last_s,
-        log(call.input_tokens + 1), log(call.output_tokens + 1),
+        log(call.input_tokens + 1.0), log(call.output_tokens + 1.0),
     )  # fmt: skip
     scene.failing_share = state.failing_share(call, fresh=memory.errors is None or not memory.errors.chain)
     if tree is not None:

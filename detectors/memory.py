@@ -15,9 +15,11 @@ from detectors.row import Memory, Row
 from detectors.snowball import SnowballMemory
 from detectors.stall import StallMemory
 from detectors.surge import SurgeMemory
+from detectors.table import Kept
 from detectors.tempo import TempoMemory
 
 PLANNED_NATS: Final = 60.0
+RUN_IDLE_S: Final = 86_400.0
 KINDS: Final[tuple[type[Memory], ...]] = (
     LoopMemory,
     TempoMemory,
@@ -32,16 +34,17 @@ KINDS: Final[tuple[type[Memory], ...]] = (
 """In the order of `JudgeParameters.by_call`: this is the place of each in `AgentMemory.held`, and in its row."""
 
 
-class AgentMemory(Memory):
+class AgentMemory(Kept):
     """One agent with its sub-agents ("name/sub1"): its open runs, and what each detector knows of it in `held`.
 
     `blocked` holds the agent ids that are killed, with the time until when. `roots` are the root runs of the latest
-    calls. A trouble lasts from `trouble_since_s` to `trouble_last_s`; its start names the incident.
+    calls. A trouble lasts from `trouble_since_s` to `trouble_last_s`; its start names the incident. `swept_s` is when
+    ended runs were last looked for.
     """
 
     def __init__(self, first_s: float = 0.0) -> None:
+        super().__init__(first_s)
         self.first_s = first_s
-        self.last_s = first_s
         self.calls = 0
         self.trouble_since_s = 0.0
         self.trouble_last_s = 0.0
@@ -50,9 +53,10 @@ class AgentMemory(Memory):
         self.roots: list[str] = []
         self.ceiling: CeilingMemory | None = None
         self.held: list[Memory | None] = [None] * len(KINDS)
+        self.swept_s = 0.0
 
     def carry(self, row: Row) -> None:
-        """Name the fields; the times come first, where they are found without reading on."""
+        """Name the fields."""
         self.last_s = row.real(self.last_s)
         self.first_s = row.real(self.first_s)
         self.calls = row.whole(self.calls)
@@ -111,6 +115,12 @@ class AgentMemory(Memory):
         """What `drift` knows."""
         return cast(DriftMemory | None, self.held[8])
 
+    def sweep(self, now_s: float) -> None:
+        """Forget runs that were idle for a day at that time."""
+        self.swept_s = now_s
+        for run in [r for r, t in self.runs.items() if t.last_s < now_s - RUN_IDLE_S]:
+            del self.runs[run]
+
     def calm(self) -> None:
         """Drop the evidence at hand: what was stopped must count neither as trouble nor as usual."""
         if self.loop is not None:
@@ -160,10 +170,11 @@ class TreeMemory(Memory):
 class ShardMemory(Memory):
     """The shard's first attempts and how many failed, by minute, oldest first: minute, calls, failures.
 
-    `failing_share` is over the minutes that are complete.
+    `failing_share` is over the minutes that are complete; `evicted_s` is when ended runs were last forgotten.
     """
 
     def __init__(self) -> None:
+        self.evicted_s = 0.0
         self.slots: list[list[int]] = []
         self.failing_share = 0.0
 
@@ -173,3 +184,4 @@ class ShardMemory(Memory):
         slots = self.slots or [[0, 0, 0]] * count
         self.slots = [[row.whole(slot[0]), row.whole(slot[1]), row.whole(slot[2])] for slot in slots]
         self.failing_share = row.real(self.failing_share)
+        self.evicted_s = row.real(self.evicted_s)

@@ -77,6 +77,11 @@ class Row:
         """Carry a truth."""
         return self.whole(int(value)) != 0
 
+    def wholes(self, values: list[int]) -> list[int]:
+        """Carry integers."""
+        count = self.whole(len(values))
+        return [self.whole(0 if self.unpacking else values[i]) for i in range(count)]
+
     def texts(self, values: list[str]) -> list[str]:
         """Carry strings."""
         count = self.whole(len(values))

@@ -4,7 +4,7 @@ from math import inf
 
 from detectors.contract import Call
 from detectors.memory import AgentMemory, TreeMemory
-from detectors.state import JudgeState, begin, family
+from detectors.state import JudgeState, family
 from detectors.team import TeamMemory
 
 
@@ -13,17 +13,16 @@ def killed(state: JudgeState, scope: str, now_s: float, until_s: float | None) -
     until_s = inf if until_s is None else until_s
     kind, _, name = scope.partition(":")
     if kind == "agent":
-        memory = state.agents.setdefault(family(name), begin(now_s))
+        memory = state.agent(family(name), now_s)
         memory.blocked[name] = until_s
         memory.calm()
-        state.touched.add(("agents", family(name)))
     elif kind == "run":
         tree = state.tree(name, "", now_s)
         tree.blocked_until_s = until_s
         state.touched.add(("trees", name))
         if (owner := state.agents.get(tree.agent)) is not None:
             owner.calm()
-            state.touched.add(("agents", tree.agent))
+            state.agents.touch(tree.agent, owner)
     elif kind == "team":
         state.teams.setdefault(name, TeamMemory({})).blocked_until_s = until_s
         state.touched.add(("teams", name))
@@ -45,7 +44,7 @@ def released(state: JudgeState, scope: str, *, planned: bool) -> None:
         memory.blocked.pop(name, None)
         if planned:
             memory.plan()
-        state.touched.add(("agents", agent))
+        state.agents.touch(agent, memory)
 
 
 def blocked(state: JudgeState, memory: AgentMemory, tree: TreeMemory | None, call: Call) -> bool:

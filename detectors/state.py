@@ -6,14 +6,14 @@ from typing import Final
 from msgspec import msgpack
 
 from detectors.contract import Call
-from detectors.memory import AgentMemory, ShardMemory, TreeMemory
+from detectors.memory import RUN_IDLE_S, AgentMemory, ShardMemory, TreeMemory
 from detectors.row import pack, unpack
+from detectors.table import Table
 from detectors.team import TeamMemory
 
 _SLOT_S: Final = 60.0
 _SLOTS_KEPT: Final = 4
 _MEMBERS_KEPT: Final = 256
-RUN_IDLE_S: Final = 86_400.0
 AGENT_IDLE_S: Final = 30 * 86_400.0
 
 
@@ -23,19 +23,14 @@ def family(agent: str) -> str:
     >>> family("ag-1/sub2")
     'ag-1'
     """
-    return agent.partition("/")[0]
-
-
-def begin(now_s: float) -> AgentMemory:
-    """Return the memory of an agent that was never seen."""
-    return AgentMemory(now_s)
+    return agent.partition("/")[0] if "/" in agent else agent
 
 
 class JudgeState:
     """Tables by scope. The engine writes what `drain` gives out and hands it back to `restore`."""
 
     def __init__(self) -> None:
-        self.agents: dict[str, AgentMemory] = {}
+        self.agents: Table[AgentMemory] = Table(AgentMemory)
         self.trees: dict[str, TreeMemory] = {}
         self.teams: dict[str, TeamMemory] = {}
         self.shard = ShardMemory()
@@ -43,16 +38,27 @@ class JudgeState:
         """Derived from the trees: the root of each member run."""
         self.touched: set[tuple[str, str]] = set()
 
+    def agent(self, name: str, now_s: float) -> AgentMemory:
+        """Return what is known of an agent, begun if need be, to be changed in place."""
+        memory = self.agents.get(name)
+        if memory is None:
+            memory = AgentMemory(now_s)
+            self.agents[name] = memory
+        else:
+            self.agents.touch(name, memory)
+        if memory.swept_s < self.shard.evicted_s:
+            memory.sweep(self.shard.evicted_s)
+        return memory
+
     def drain(self) -> dict[tuple[str, str], bytes | None]:
         """Return the rows changed since the last call by (table, key); None for a row that is gone."""
         changed = {(table, key): self._row(table, key) for table, key in self.touched}
+        for name, row in self.agents.drain().items():
+            changed["agents", name] = row
         self.touched.clear()
         return changed
 
     def _row(self, table: str, key: str) -> bytes | None:
-        if table == "agents":
-            agent = self.agents.get(key)
-            return None if agent is None else pack(agent)
         if table == "trees":
             tree = self.trees.get(key)
             return None if tree is None else pack(tree)
@@ -65,7 +71,7 @@ class JudgeState:
         """Take back the (table, key, value) that `drain` gave out; a table this version doesn't know is left."""
         for table, key, value in rows:
             if table == "agents":
-                self.agents[key] = unpack(AgentMemory(), value)
+                self.agents.restore(key, value)
             elif table == "trees":
                 tree: TreeMemory = unpack(TreeMemory(), value)
                 self.trees[key] = tree
@@ -122,13 +128,11 @@ class JudgeState:
             for run in self.trees.pop(root).depths:
                 self.root_of.pop(run, None)
             self.touched.add(("trees", root))
-        for name in [n for n, a in self.agents.items() if a.last_s < now_s - AGENT_IDLE_S and not a.blocked]:
-            del self.agents[name]
-            self.touched.add(("agents", name))
-        for name, memory in self.agents.items():
-            for run in [r for r, t in memory.runs.items() if t.last_s < now_s - RUN_IDLE_S]:
-                del memory.runs[run]
-                self.touched.add(("agents", name))
+        for name in self.agents.idle_since(now_s - AGENT_IDLE_S):
+            if not self.agents.peek(name).blocked:
+                del self.agents[name]
+        self.shard.evicted_s = now_s
+        self.touched.add(("shard", ""))
 
 
 def _ended(tree: TreeMemory, now_s: float) -> bool:

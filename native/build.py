@@ -32,8 +32,20 @@ NATIVE = (
     "detectors/standing.py",
     "detectors/state.py",
     "detectors/surge.py",
+    "detectors/table.py",
     "detectors/tempo.py",
     "detectors/verdict.py",
+    "streams/attribution.py",
+    "streams/duplicates.py",
+    "streams/effects.py",
+    "streams/engine.py",
+    "streams/event.py",
+    "streams/obedience.py",
+    "streams/prices.py",
+    "streams/rows.py",
+    "streams/sentence.py",
+    "streams/validation.py",
+    "streams/windows.py",
 )
 # The same bits on every machine: a fused multiply-add would round once where Python rounds twice.
 FLAGS = ["-ffp-contract=off"]

@@ -1,6 +1,7 @@
 """Settings in, parts out: the engine, the judge, the prices and the keys that a configuration asks for."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def prices_of(settings: Settings) -> Prices:
         return UnitPrice(plain, plain if cached is None else cached, given["output_usd_per_mtok"] or 0.0, plain)
 
     overrides = {model: unit(price) for model, price in settings.prices.models.items()}
-    return Prices(overrides, msgspec.structs.replace(unit(settings.prices.unknown), known=False))
+    return Prices(overrides, replace(unit(settings.prices.unknown), known=False))
 
 
 def judge_of(settings: Settings) -> Judge:

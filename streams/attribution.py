@@ -1,29 +1,20 @@
 """PURE: who pays: usage by hour and by team, product, environment, cost centre, use case and model."""
 
 from collections.abc import Iterator
+from typing import Final
 
-from msgspec import Struct, json, msgpack
+from msgspec import json
 
-from streams.events import TokenEvent
-from streams.windows import HOUR_S, HOURS_KEPT, Usage
+from detectors.row import pack, unpack
+from streams.event import Event
+from streams.payer import Payer, PayerKey, payer_of
+from streams.windows import HOUR_S, HOURS_KEPT, Count
 
-PAYERS_MAX = 2_000
+__all__ = ["OTHERS", "PAYERS_MAX", "Attribution", "Payer", "PayerKey", "payer_of"]
+
+PAYERS_MAX: Final = 2_000
 """In one hour of one shard; what others spend is booked under `OTHERS`."""
-OTHERS = "~others"
-
-PayerKey = tuple[str, str | None, str | None, str | None, str | None, str]
-"""A payer's fields in their order, as a plain tuple: it is made for every event."""
-
-
-class Payer(Struct, frozen=True, array_like=True):
-    """Who a call is for; an empty string where its event doesn't say."""
-
-    team: str = ""
-    product: str = ""
-    environment: str = ""
-    cost_center: str = ""
-    use_case: str = ""
-    model: str = ""
+OTHERS: Final = "~others"
 
 
 class Attribution:
@@ -33,13 +24,14 @@ class Attribution:
     hours that differ since it was last asked, for who publishes them.
     """
 
-    def __init__(self) -> None:
-        self.hours: dict[int, dict[PayerKey, Usage]] = {}
-        self._touched: set[tuple[int, PayerKey]] = set()
+    def __init__(self, payers_max: int = PAYERS_MAX) -> None:
+        self._payers_max = payers_max
+        self.hours: dict[int, dict[PayerKey, Count]] = {}
+        self._touched: list[tuple[int, PayerKey]] = []
         self._changed: set[int] = set()
         self._gone: list[tuple[int, PayerKey]] = []
 
-    def book(self, event: TokenEvent, at_s: float, tokens: int, micro_usd: int) -> PayerKey:
+    def book(self, event: Event, at_s: float, tokens: int, micro_usd: int) -> PayerKey:
         """Count a call in its hour, and return whose it is."""
         key: PayerKey = (
             event.team, event.product, event.environment, event.cost_center, event.use_case, event.model,
@@ -49,13 +41,15 @@ class Attribution:
         if table is None:
             table = self.hours[hour_s] = {}
         booked = key
-        usage = table.get(key)
-        if usage is None:
-            if len(table) >= PAYERS_MAX:
+        count = table.get(key)
+        if count is None:
+            if len(table) >= self._payers_max:
                 booked = (OTHERS, None, None, None, None, "")
-            usage = table.setdefault(booked, Usage())
-        usage.add(tokens, micro_usd)
-        self._touched.add((hour_s, booked))
+            count = table.setdefault(booked, Count())
+        count.add(tokens, micro_usd)
+        if not count.fresh:
+            count.fresh = True
+            self._touched.append((hour_s, booked))
         return key
 
     def evict(self, now_s: float) -> None:
@@ -68,17 +62,18 @@ class Attribution:
         for hour_s, key in self._touched:
             table = self.hours.get(hour_s)
             if table is not None:
+                table[key].fresh = False
                 self._changed.add(hour_s)
-                yield _name(hour_s, key), msgpack.encode(table[key])
+                yield _name(hour_s, key), pack(table[key])
         for hour_s, key in self._gone:
             yield _name(hour_s, key), None
-        self._touched.clear()
-        self._gone.clear()
+        self._touched = []
+        self._gone = []
 
     def restore(self, name: str, value: bytes) -> None:
         """Take back a row that `drain` gave out."""
         hour, _, key = name.partition(":")
-        self.hours.setdefault(int(hour), {})[json.decode(key, type=PayerKey)] = msgpack.decode(value, type=Usage)
+        self.hours.setdefault(int(hour), {})[tuple(json.decode(key))] = unpack(Count(), value)
         self._changed.add(int(hour))
 
     def hours_changed(self) -> list[int]:
@@ -90,12 +85,3 @@ class Attribution:
 
 def _name(hour_s: int, key: PayerKey) -> str:
     return f"{hour_s}:{json.encode(key).decode()}"
-
-
-def payer_of(key: PayerKey) -> Payer:
-    """Return a payer by name.
-
-    >>> payer_of(("research", None, "prod", None, None, "gpt-4o")).product
-    ''
-    """
-    return Payer(*(field or "" for field in key))

@@ -1,8 +1,12 @@
 """Which events were seen before: by id, within bounded memory, on the stream's own clock."""
 
 from enum import Enum
+from typing import Final
 
-from msgspec import Struct
+from librt.vecs import vec
+from mypy_extensions import i64
+
+_FIRST_SLOTS: Final = 1024
 
 
 class Seen(Enum):
@@ -13,33 +17,78 @@ class Seen(Enum):
     CONFLICT = "id_conflict"
 
 
-class SeenIds(Struct):
+class Hashes:
+    """A table from one hash of 64 bits to another, in 16 bytes a slot; at most two slots of three are taken."""
+
+    def __init__(self) -> None:
+        self._count: i64 = 0
+        self._mask: i64 = _FIRST_SLOTS - 1
+        self._keys = vec[i64]([0] * _FIRST_SLOTS)
+        self._values = vec[i64]([0] * _FIRST_SLOTS)
+
+    def __len__(self) -> int:
+        return int(self._count)
+
+    def get(self, key: i64) -> i64:
+        """Return what was put under a key, which is not 0; 0 if nothing was."""
+        keys, mask = self._keys, self._mask
+        slot = key & mask
+        while True:
+            found = keys[slot]
+            if found == key:
+                return self._values[slot]
+            if found == 0:
+                return 0
+            slot = (slot + 1) & mask
+
+    def put(self, key: i64, value: i64) -> None:
+        """Put a value, which is not 0, under a key that isn't there."""
+        if self._count * 3 >= self._mask * 2:
+            self._grow()
+        slot = key & self._mask
+        while self._keys[slot] != 0:
+            slot = (slot + 1) & self._mask
+        self._keys[slot] = key
+        self._values[slot] = value
+        self._count += 1
+
+    def _grow(self) -> None:
+        keys, values = self._keys, self._values
+        slots = 2 * len(keys)
+        self._count, self._mask = 0, slots - 1
+        self._keys, self._values = vec[i64]([0] * int(slots)), vec[i64]([0] * int(slots))
+        for i in range(len(keys)):
+            if keys[i] != 0:
+                self.put(keys[i], values[i])
+
+
+class SeenIds:
     """Two generations of event ids: the current one and the one before.
 
     An id is remembered for `generation_s` to twice that. A generation holds at most `entries_max` ids; more
     than that are not remembered and counted in `overflows`, for an alarm. Ids are kept as hashes of 64 bits.
     """
 
-    generation_s: float = 600.0
-    entries_max: int = 500_000
-    number: int = -1
-    current: dict[int, int] = {}
-    before: dict[int, int] = {}
-    overflows: int = 0
+    def __init__(self, generation_s: float = 600.0, entries_max: int = 500_000) -> None:
+        self.generation_s = generation_s
+        self.entries_max = entries_max
+        self.overflows = 0
+        self.current = Hashes()
+        self.before = Hashes()
+        self._number = -1
+        self._ends_s = 0.0
 
     def check(self, event_id: str, body: int, now_s: float) -> Seen:
         """Tell whether `event_id` is new at `now_s`, and remember it with `body`, a hash of its content."""
-        number = int(now_s // self.generation_s)
-        if number != self.number:
-            self._turn(number)
-        key = hash(event_id)
-        known = self.current.get(key)
-        if known is None:
-            known = self.before.get(key)
-        if known is not None:
-            return Seen.DUPLICATE if known == body else Seen.CONFLICT
+        if now_s >= self._ends_s:
+            self._turn(now_s)
+        key: i64 = hash(event_id) or 1
+        content: i64 = body or 1
+        known = self.current.get(key) or self.before.get(key)
+        if known != 0:
+            return Seen.DUPLICATE if known == content else Seen.CONFLICT
         if len(self.current) < self.entries_max:
-            self.current[key] = body
+            self.current.put(key, content)
         else:
             self.overflows += 1
         return Seen.NEW
@@ -48,7 +97,9 @@ class SeenIds(Struct):
         """Return how far back the memory reaches at `now_s`: a restart reads the source again from there."""
         return (now_s // self.generation_s - 1) * self.generation_s
 
-    def _turn(self, number: int) -> None:
-        self.before = self.current if number == self.number + 1 else {}
-        self.current = {}
-        self.number = number
+    def _turn(self, now_s: float) -> None:
+        number = int(now_s // self.generation_s)
+        self.before = self.current if number == self._number + 1 else Hashes()
+        self.current = Hashes()
+        self._number = number
+        self._ends_s = (number + 1) * self.generation_s

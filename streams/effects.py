@@ -1,16 +1,18 @@
 """What a batch of events brings about: values for the shell to carry out, in this order."""
 
 from collections import Counter
-
-from msgspec import Struct, field
+from dataclasses import dataclass
 
 from alerts.decision import Decision
 from alerts.obedience import Disobedience
 from detectors.verdict import Verdict
-from streams.windows import Usage
+from streams.usage import WindowUsage
+
+__all__ = ["Counts", "Effects", "Quarantined", "WindowUsage"]
 
 
-class Quarantined(Struct, frozen=True):
+@dataclass(frozen=True)
+class Quarantined:
     """A record (or one event of it) that couldn't be used."""
 
     offset: int
@@ -19,26 +21,15 @@ class Quarantined(Struct, frozen=True):
     value: bytes | None
 
 
-class WindowUsage(Struct, frozen=True, array_like=True):
-    """Cumulative usage of one agent in one window; merging by maximum makes repeats harmless.
-
-    `window_s` is 60 for a minute, 3600 for what came too late for its minute.
-    """
-
-    agent: str
-    start_s: int
-    window_s: int
-    usage: Usage
-
-
-class Counts(Struct):
+class Counts:
     """The books: accepted + duplicate + late + quarantined = consumed."""
 
-    consumed: int = 0
-    accepted: int = 0
-    duplicate: int = 0
-    late: int = 0
-    quarantined: Counter[str] = field(default_factory=Counter)
+    def __init__(self) -> None:
+        self.consumed = 0
+        self.accepted = 0
+        self.duplicate = 0
+        self.late = 0
+        self.quarantined: Counter[str] = Counter()
 
     def balance(self) -> bool:
         """Tell whether every event consumed is accounted for."""
@@ -53,24 +44,26 @@ class Counts(Struct):
         self.quarantined.update(other.quarantined)
 
 
-class Effects(Struct):
-    """Everything that follows from one batch, in the order in which it has to be carried out."""
+class Effects:
+    """Everything that follows from one batch, in the order in which it has to be carried out.
 
-    quarantined: list[Quarantined] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
-    teams: dict[str, list[WindowUsage]] = field(default_factory=dict)
-    rows: dict[bytes, bytes | None] = field(default_factory=dict)
-    counts: Counts = field(default_factory=Counts)
-    verdicts: list[tuple[float, str, Verdict]] = field(default_factory=list)
-    """What the judge said, at which time and of which agent, also where nothing followed from it."""
-    disobeyed: list[Disobedience] = field(default_factory=list)
-    unknown_models: set[str] = field(default_factory=set)
-    overflows: int = 0
-    """Events of agents beyond the cap: counted, not judged."""
-    forgotten_ids: int = 0
-    """Event ids that found no room in the memory for duplicates."""
-    spend_micro_usd: Counter[str] = field(default_factory=Counter)
-    """By team, late calls included."""
-    skew_s: dict[str, float] = field(default_factory=dict)
-    """How far an agent's clock runs ahead of the broker's, in seconds."""
-    watermark_s: float = 0.0
+    `verdicts` are what the judge said, at which time and of which agent, also where nothing followed from it.
+    `overflows` are events of agents beyond the cap: counted, not judged. `forgotten_ids` found no room in the memory
+    for duplicates. `spend_micro_usd` is by team, late calls included. `skew_s` says how far an agent's clock runs
+    ahead of the broker's.
+    """
+
+    def __init__(self) -> None:
+        self.quarantined: list[Quarantined] = []
+        self.decisions: list[Decision] = []
+        self.teams: dict[str, list[WindowUsage]] = {}
+        self.rows: dict[bytes, bytes | None] = {}
+        self.counts = Counts()
+        self.verdicts: list[tuple[float, str, Verdict]] = []
+        self.disobeyed: list[Disobedience] = []
+        self.unknown_models: set[str] = set()
+        self.overflows = 0
+        self.forgotten_ids = 0
+        self.spend_micro_usd: dict[str, int] = {}
+        self.skew_s: dict[str, float] = {}
+        self.watermark_s = 0.0

@@ -1,28 +1,33 @@
 """The pure engine of one shard: a batch of records in, effects out. Kafka, backtest and tests run this same code."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from msgspec import Struct
+from msgspec import DecodeError
+from msgspec.structs import astuple
 
 from alerts.policy import RuleBook, Rules
 from detectors.contract import Call
 from detectors.judge import Judge
 from streams.duplicates import Seen, SeenIds
 from streams.effects import Effects, Quarantined
-from streams.events import Rejected, TokenEvent, Validator, decode
+from streams.event import Event
+from streams.events import RECORD_BYTES_MAX, TokenEvent, decode, decode_one
 from streams.obedience import Obedience
 from streams.prices import Prices
 from streams.pulse import Sightings
 from streams.records import RecordBatch
 from streams.rows import AgentRow, Rows
 from streams.sentence import Sentence
+from streams.validation import Rejected, Validator
 from streams.windows import MINUTE_S
 
 
-class EngineSettings(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class EngineSettings:
     """Bounds of one shard. A call is late once `lateness_s` behind the clock: counted, never judged."""
 
-    rules: RuleBook = RuleBook.same(Rules())
+    rules: RuleBook = field(default_factory=lambda: RuleBook.same(Rules()))
     lateness_s: float = 300.0
     agents_max: int = 1_000_000
     agent_idle_s: float = 30 * 86_400.0
@@ -50,23 +55,29 @@ class Engine:
 
     def feed(self, batch: RecordBatch) -> Effects:
         """Apply the records that have not been applied yet and return what follows from them."""
+        effects = self.apply(batch)
+        effects.rows = self.rows.drain()
+        return effects
+
+    def apply(self, batch: RecordBatch) -> Effects:
+        """Do as `feed`, but for the rows: who asks for them by `rows.drain` gets those of all batches since."""
         effects = Effects()
-        rows = self.rows
-        applied = rows.shard.offset
+        shard = self.rows.shard
+        applied = shard.offset
         for offset, timestamp_ms, value in zip(batch.offsets, batch.timestamps_ms, batch.values, strict=True):
             if offset <= applied:
                 continue
-            now_s = max(rows.shard.now_s, timestamp_ms / 1000)
-            rows.shard.now_s = now_s
+            append_s = timestamp_ms / 1000
+            now_s = max(shard.now_s, append_s)
+            shard.now_s = now_s
             if now_s >= self._minute + MINUTE_S:
                 self._turn_minute(now_s)
-            for event in decode(value):
-                self._take(event, value, offset, timestamp_ms / 1000, now_s, effects)
-            rows.shard.offset = offset
+            for event in _events(value):
+                self._take(event, value, offset, append_s, now_s, effects)
+            shard.offset = offset
         effects.forgotten_ids, self.seen.overflows = self.seen.overflows, 0
-        effects.watermark_s = rows.shard.now_s - self.settings.lateness_s
-        effects.rows = rows.drain()
-        effects.teams = rows.drain_usage()
+        effects.watermark_s = shard.now_s - self.settings.lateness_s
+        effects.teams = self.rows.drain_usage()
         return effects
 
     def reconfigure(self, rules: RuleBook, judge: Judge, prices: Prices) -> None:
@@ -84,13 +95,13 @@ class Engine:
         """Learn the ids of records that were applied before a restart, oldest first, and nothing else."""
         for timestamp_ms, value in zip(batch.timestamps_ms, batch.values, strict=True):
             self._remembered_s = max(self._remembered_s, timestamp_ms / 1000)
-            for event in decode(value):
-                if isinstance(event, TokenEvent) and self._validator.check(event, timestamp_ms / 1000) is None:
+            for event in _events(value):
+                if isinstance(event, Event) and self._validator.check(event, timestamp_ms / 1000) is None:
                     self.seen.check(event.event_id, _body(event), self._remembered_s)
 
     def _take(
         self,
-        event: TokenEvent | Rejected,
+        event: Event | Rejected,
         value: bytes | None,
         offset: int,
         append_s: float,
@@ -99,7 +110,7 @@ class Engine:
     ) -> None:
         counts = effects.counts
         counts.consumed += 1
-        if isinstance(event, TokenEvent):
+        if isinstance(event, Event):
             rejected = self._validator.check(event, append_s)
             if rejected is None:
                 known = self.seen.check(event.event_id, _body(event), now_s)
@@ -115,11 +126,11 @@ class Engine:
         counts.quarantined[rejected.reason] += 1
         effects.quarantined.append(Quarantined(offset, rejected.reason, rejected.detail, value))
 
-    def _accept(self, event: TokenEvent, append_s: float, now_s: float, effects: Effects) -> None:
+    def _accept(self, event: Event, append_s: float, now_s: float, effects: Effects) -> None:
         price = self._prices.of(event.model, now_s)
         if not price.known:
             effects.unknown_models.add(event.model)
-        listed = price.micro_usd(event)
+        listed = price.of_tokens(event.input_tokens, event.cached_tokens, event.cache_write_tokens, event.output_tokens)
         if not price.known and event.cost_usd:
             listed = round(event.cost_usd * 1e6)
         failed = event.status != "ok" and (event.status == "timeout" or event.status.startswith("error"))
@@ -127,7 +138,7 @@ class Engine:
         tokens = event.input_tokens + event.output_tokens
         row = self._agent(event, now_s, effects)
         at_s = min(event.ts, append_s)
-        effects.spend_micro_usd[event.team] += spend
+        effects.spend_micro_usd[event.team] = effects.spend_micro_usd.get(event.team, 0) + spend
         payer = self.rows.attribution.book(event, at_s, tokens, spend)
         if self.sightings is not None:
             self.sightings.saw(event, payer, at_s, spend)
@@ -141,29 +152,29 @@ class Engine:
             effects.overflows += 1
             return
         call = Call(
-            now_s=now_s,
-            at_s=at_s,
-            agent=event.agent,
-            team=event.team,
-            model=event.model,
-            run=event.run_id or "",
-            parent_run=event.parent_run_id or "",
-            step=event.step,
-            input_tokens=event.input_tokens,
-            output_tokens=event.output_tokens,
-            cached_tokens=event.cached_tokens,
-            spend_micro_usd=spend,
-            list_micro_usd=listed,
-            input_micro_usd_per_mtok=round(price.input * 1e6),
-            failed=failed,
-            latency_s=event.latency_ms / 1000,
-            prompt_hash=event.prompt_hash or "",
+            now_s,
+            at_s,
+            event.agent,
+            event.team,
+            event.model,
+            event.run_id or "",
+            event.parent_run_id or "",
+            event.step,
+            event.input_tokens,
+            event.output_tokens,
+            event.cached_tokens,
+            spend,
+            listed,
+            price.input_micro_usd_per_mtok,
+            failed,
+            event.latency_ms / 1000,
+            event.prompt_hash or "",
         )
         self.sentence.judge(call, row, effects)
         if self.rows.standings:
             self._obedience.look(call, event.gateway or "", effects)
 
-    def _agent(self, event: TokenEvent, now_s: float, effects: Effects) -> AgentRow:
+    def _agent(self, event: Event, now_s: float, effects: Effects) -> AgentRow:
         row = self.rows.agents.get(event.agent)
         if row is None:
             overflow = len(self.rows.agents) >= self.settings.agents_max
@@ -184,5 +195,15 @@ class Engine:
             self.rows.evict(now_s, self.settings.agent_idle_s)
 
 
-def _body(event: TokenEvent) -> int:
+def _events(value: bytes | None) -> list[Event | Rejected]:
+    """Return the events of a record; nearly every record is one event, as it should be."""
+    if value is not None and len(value) <= RECORD_BYTES_MAX and value[:1] != b"[":
+        try:
+            return [Event(astuple(decode_one(value)))]
+        except (DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # Said in words below.
+    return [Event(astuple(found)) if isinstance(found, TokenEvent) else found for found in decode(value)]
+
+
+def _body(event: Event) -> int:
     return hash((event.ts, event.agent, event.model, event.input_tokens, event.output_tokens, event.run_id))

@@ -92,10 +92,10 @@ def _lines(scope: str, listener: Listener, row: AgentRow, engine: Engine, rules:
 
 
 def _spent(row: AgentRow, now_s: float) -> Mapping[str, Usage]:
-    minute = max(row.ledger.minutes, default=0)
+    minutes = row.ledger.minutes
     hour = int(now_s) // HOUR_S * HOUR_S
     return {
-        "its latest minute": row.ledger.minutes.get(minute, Usage()),
+        "its latest minute": minutes[max(minutes)].usage() if minutes else Usage(),
         "this hour": row.ledger.hour_total(hour),
         "the hour before": row.ledger.hour_total(hour - HOUR_S),
     }

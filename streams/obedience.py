@@ -1,6 +1,7 @@
 """Calls of scopes that are stopped: counted by scope, said at once and then every ten seconds. Pure."""
 
-from msgspec import Struct
+from math import inf
+from typing import Final
 
 from alerts.decision import Action
 from alerts.obedience import GRACE_S, Disobedience
@@ -8,21 +9,22 @@ from detectors.contract import Call
 from streams.effects import Effects
 from streams.rows import Rows
 
-SAY_EVERY_S = 10.0
-SCOPES_MAX = 10_000
-GATEWAYS_MAX = 8
+SAY_EVERY_S: Final = 10.0
+SCOPES_MAX: Final = 10_000
+GATEWAYS_MAX: Final = 8
 
 
-class Tally(Struct):
+class Tally:
     """What was seen of one scope since it was stopped."""
 
-    since_s: float
-    first_s: float
-    calls: int = 0
-    said_calls: int = 0
-    said_s: float = float("-inf")
-    micro_usd: int = 0
-    gateways: list[str] = []
+    def __init__(self, since_s: float, first_s: float) -> None:
+        self.since_s = since_s
+        self.first_s = first_s
+        self.calls = 0
+        self.said_calls = 0
+        self.said_s = -inf
+        self.micro_usd = 0
+        self.gateways: list[str] = []
 
 
 class Obedience:

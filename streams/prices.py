@@ -1,18 +1,19 @@
 """What a call costs: unit prices by model, never 0 for a model that nobody knows."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from genai_prices import data_snapshot
-from msgspec import Struct
 
 from streams.events import TokenEvent
 
 _DAY_S = 86_400.0
 
 
-class UnitPrice(Struct, frozen=True, gc=False):
+@dataclass(frozen=True)
+class UnitPrice:
     """USD per million tokens, which is micro-dollars a token.
 
     From `tier_tokens` input tokens on, the whole call is priced with the `tier_` rates (0 tokens: no tiers).
@@ -28,23 +29,26 @@ class UnitPrice(Struct, frozen=True, gc=False):
     tier_output: float = 0.0
     known: bool = True
 
+    @property
+    def input_micro_usd_per_mtok(self) -> int:
+        """The input price, to compare models with one another."""
+        return round(self.input * 1e6)
+
     def micro_usd(self, event: TokenEvent) -> int:
         """Price the tokens of `event` in whole micro-dollars."""
-        write = event.cache_write_tokens
-        plain = max(0, event.input_tokens - event.cached_tokens - write)
-        if self.tier_tokens and event.input_tokens > self.tier_tokens:
+        return self.of_tokens(event.input_tokens, event.cached_tokens, event.cache_write_tokens, event.output_tokens)
+
+    def of_tokens(self, sent: int, cached: int, written: int, output: int) -> int:
+        """Price tokens in whole micro-dollars; `sent` includes those that were read from a cache or written to it."""
+        plain = max(0, sent - cached - written)
+        if self.tier_tokens and sent > self.tier_tokens:
             scale = self.tier_input / self.input if self.input else 1.0
-            cost = (
-                plain * self.tier_input
-                + event.cached_tokens * self.tier_cached
-                + event.output_tokens * self.tier_output
-            )
-            return round(cost + write * self.cache_write * scale)
-        cost = plain * self.input + event.cached_tokens * self.cached + event.output_tokens * self.output
-        return round(cost + write * self.cache_write)
+            cost = plain * self.tier_input + cached * self.tier_cached + output * self.tier_output
+            return round(cost + written * self.cache_write * scale)
+        return round(plain * self.input + cached * self.cached + output * self.output + written * self.cache_write)
 
 
-CEILING = UnitPrice(input=15.0, cached=15.0, output=75.0, cache_write=15.0, known=False)
+CEILING: Final = UnitPrice(input=15.0, cached=15.0, output=75.0, cache_write=15.0, known=False)
 
 
 class Prices:

@@ -14,7 +14,7 @@ from msgspec import MsgspecError, Struct, field, msgpack
 from detectors.state import family
 from detectors.verdict import Verdict
 from streams.attribution import Attribution, Payer, PayerKey, payer_of
-from streams.events import TokenEvent
+from streams.event import Event
 from streams.rows import Rows
 from streams.windows import MINUTE_S, Usage
 
@@ -112,7 +112,7 @@ class Sightings:
         self.scores: dict[str, Scored] = {}
         self._calls: list[tuple[str, PayerKey, float, int]] = []
 
-    def saw(self, event: TokenEvent, payer: PayerKey, at_s: float, micro_usd: int) -> None:
+    def saw(self, event: Event, payer: PayerKey, at_s: float, micro_usd: int) -> None:
         """Note a call."""
         self.payers[event.agent] = payer
         self.active.add((event.agent, int(at_s) // MINUTE_S * MINUTE_S))
@@ -126,7 +126,7 @@ class Sightings:
 
     def restored(self, rows: Rows) -> None:
         """Tell the open minutes again: their last pulse may not have gone out."""
-        self.active |= {(name, start_s) for name, row in rows.agents.items() for start_s in row.ledger.minutes}
+        self.active |= set(rows.open_minutes())
 
     def drain(self, shard: str, rows: Rows) -> list[Pulse]:
         """Return what there is to tell, in records of less than a megabyte each, and begin anew."""
@@ -180,5 +180,5 @@ def _columns(numbers: Iterable[PayerKey], columns: "tuple[array[int], ...]") -> 
 
 def hours_of(shard: str, books: Attribution, hour_s: int) -> list[SpendHour]:
     """Return one hour of a shard, to be published piece by piece."""
-    usage = [(payer_of(key), usage) for key, usage in books.hours[hour_s].items()]
+    usage = [(payer_of(key), count.usage()) for key, count in books.hours[hour_s].items()]
     return [SpendHour(shard, hour_s, part) for part in pieces(usage)]

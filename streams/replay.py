@@ -14,10 +14,11 @@ from msgspec import Struct
 from alerts.decision import Action, Decision
 from streams.effects import Counts
 from streams.engine import Engine
-from streams.events import Rejected, decode
+from streams.events import decode
 from streams.partitioner import partition_of
 from streams.records import RecordBatch
 from streams.teams import Teams
+from streams.validation import Rejected
 
 BATCH_RECORDS = 2_000
 

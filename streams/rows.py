@@ -1,82 +1,109 @@
 """The state of one shard as rows: tables in memory, and which of them a batch has changed."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Final
 
-from msgspec import Struct, field, msgpack
+from msgspec import msgpack
 
 from alerts.policy import Blast, Standing
 from detectors.judge import JudgeState
+from detectors.row import Memory, Row, pack, unpack
+from detectors.table import Kept, Table
 from streams.attribution import Attribution
-from streams.effects import WindowUsage
-from streams.windows import HOUR_S, MINUTE_S, Ledger, Usage
+from streams.usage import WindowUsage
+from streams.windows import HOUR_S, MINUTE_S, Count, Ledger
 
-OVERFLOW_AGENT = "~overflow"
+OVERFLOW_AGENT: Final = "~overflow"
 """Not a name that an event can carry: agents beyond the cap are booked here and never judged."""
 
-ACTIVE_S = 86_400.0
+ACTIVE_S: Final = 86_400.0
 
 
-class AgentRow(Struct, array_like=True):
+class AgentRow(Kept):
     """What the engine itself keeps of an agent; the judge has a row of its own."""
 
-    team: str = ""
-    first_s: float = 0.0
-    last_s: float = 0.0
-    skew_s: float = 0.0
-    overflow: bool = False
-    environment: str = ""
-    ledger: Ledger = field(default_factory=Ledger)
+    def __init__(self, team: str = "", first_s: float = 0.0) -> None:
+        super().__init__(first_s)
+        self.team = team
+        self.first_s = first_s
+        self.skew_s = 0.0
+        self.overflow = False
+        self.environment = ""
+        self.ledger = Ledger()
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.last_s = row.real(self.last_s)
+        self.team = row.text(self.team)
+        self.first_s = row.real(self.first_s)
+        self.skew_s = row.real(self.skew_s)
+        self.overflow = row.flag(self.overflow)
+        self.environment = row.text(self.environment)
+        self.ledger.carry(row)
 
 
-class ShardRow(Struct, array_like=True):
-    """How far the shard has come: the last offset applied and the clock, with the kills done without a person."""
+class ShardRow(Memory):
+    """How far the shard has come: the last offset applied and the clock, with the kills done without a person.
 
-    offset: int = -1
-    now_s: float = 0.0
-    active: int = 0
-    """Agents seen in the last day, counted once an hour."""
-    blast: Blast = field(default_factory=Blast)
+    `active` are the agents seen in the last day, counted once an hour.
+    """
 
+    def __init__(self) -> None:
+        self.offset = -1
+        self.now_s = 0.0
+        self.active = 0
+        self.blast = Blast([])
 
-_encode = msgpack.Encoder().encode
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.offset = row.whole(self.offset)
+        self.now_s = row.real(self.now_s)
+        self.active = row.whole(self.active)
+        self.blast = msgpack.decode(row.blob(msgpack.encode(self.blast)), type=Blast)
 
 
 class Rows:
     """All tables of a shard. `drain` returns the rows changed since the last call, ready to be written."""
 
     def __init__(self) -> None:
-        self.shard = ShardRow(blast=Blast([]))
-        self.agents: dict[str, AgentRow] = {}
+        self.shard = ShardRow()
+        self.agents: Table[AgentRow] = Table(AgentRow)
         self.standings: dict[str, Standing] = {}
         self.judge = JudgeState()
         self.attribution = Attribution()
-        self.overflow = AgentRow(overflow=True, ledger=Ledger())
-        self._agents_touched: set[str] = set()
+        self.overflow = AgentRow()
+        self.overflow.overflow = True
         self._standings_touched: set[str] = set()
-        self._usage: dict[tuple[str, int, int], Usage] = {}
-        self._open: set[str] = set()
+        self._told: list[tuple[str, AgentRow, int, int, Count]] = []
+        self._open: dict[int, set[str]] = {}
 
     def open_agent(self, agent: str, team: str, now_s: float) -> AgentRow:
         """Begin the row of an agent that was never seen."""
-        row = self.agents[agent] = AgentRow(team, now_s, now_s, ledger=Ledger())
+        row = AgentRow(team, now_s)
+        self.agents[agent] = row
         return row
 
     def book(self, agent: str, row: AgentRow, at_s: float, tokens: int, micro_usd: int) -> None:
         """Count a call in its minute."""
         start_s = row.ledger.add(at_s, tokens, micro_usd)
-        self._mark(agent, row, start_s, MINUTE_S, row.ledger.minutes[start_s])
+        count = row.ledger.minutes[start_s]
+        if not count.fresh:
+            name = self._mark(agent, row, start_s, MINUTE_S, count)
+            self._open.setdefault(start_s, set()).add(name)
 
     def book_late(self, agent: str, row: AgentRow, at_s: float, tokens: int, micro_usd: int) -> None:
         """Count a call whose minute is closed."""
         start_s = row.ledger.add_late(at_s, tokens, micro_usd)
-        self._mark(agent, row, start_s, HOUR_S, row.ledger.late[start_s])
+        count = row.ledger.late[start_s]
+        if not count.fresh:
+            self._mark(agent, row, start_s, HOUR_S, count)
 
-    def _mark(self, agent: str, row: AgentRow, start_s: int, window_s: int, usage: Usage) -> None:
+    def _mark(self, agent: str, row: AgentRow, start_s: int, window_s: int, count: Count) -> str:
+        count.fresh = True
         name = OVERFLOW_AGENT if row.overflow else agent
-        self._agents_touched.add(name)
-        self._usage[name, start_s, window_s] = usage
-        self._open.add(name)
+        self._touch(name, row)
+        self._told.append((name, row, start_s, window_s, count))
+        return name
 
     def standing(self, scope: str) -> Standing:
         """Return where a scope stands, to be changed in place."""
@@ -85,30 +112,39 @@ class Rows:
 
     def close_minutes(self, watermark_s: float) -> None:
         """Fold the minutes that the watermark has passed into their hours."""
-        for name in list(self._open):
-            ledger = self._row(name).ledger
-            if ledger.advance(watermark_s):
-                self._agents_touched.add(name)
-            if not ledger.minutes:
-                self._open.discard(name)
+        for start_s in sorted(s for s in self._open if s + MINUTE_S <= watermark_s):
+            for name in self._open.pop(start_s):
+                row = self._row(name)
+                if row is not None and row.ledger.advance(watermark_s):
+                    self._touch(name, row)
 
-    def _row(self, name: str) -> AgentRow:
-        return self.overflow if name == OVERFLOW_AGENT else self.agents[name]
+    def open_minutes(self) -> Iterator[tuple[str, int]]:
+        """Yield which agent called in which minute that is still open."""
+        for start_s, names in self._open.items():
+            for name in names:
+                yield name, start_s
+
+    def _row(self, name: str) -> AgentRow | None:
+        return self.overflow if name == OVERFLOW_AGENT else self.agents.get(name)
+
+    def _touch(self, name: str, row: AgentRow) -> None:
+        if name == OVERFLOW_AGENT:
+            row.touched = True
+        else:
+            self.agents.touch(name, row)
 
     def evict(self, now_s: float, idle_s: float) -> None:
         """Forget agents that were silent for `idle_s`, unless something is in force against them."""
-        for name in [n for n, r in self.agents.items() if r.last_s < now_s - idle_s]:
+        for name in self.agents.idle_since(now_s - idle_s):
             standing = self.standings.get(f"agent:{name}")
             if standing is None or not standing.in_force(now_s):
                 del self.agents[name]
-                self._open.discard(name)
-                self._agents_touched.add(name)
         for scope in [s for s, v in self.standings.items() if max(v.last_s, v.until_s or 0.0) < now_s - idle_s]:
             del self.standings[scope]
             self._standings_touched.add(scope)
         self.judge.evict(now_s)
         self.attribution.evict(now_s)
-        self.shard.active = sum(1 for row in self.agents.values() if row.last_s > now_s - ACTIVE_S)
+        self.shard.active = sum(1 for name in self.agents if self.agents.last_s(name) > now_s - ACTIVE_S)
 
     def active_agents(self) -> int:
         """Return how many agents were seen lately: the base of the blast radius."""
@@ -117,29 +153,29 @@ class Rows:
     def drain_usage(self) -> dict[str, list[WindowUsage]]:
         """Return the usage counters changed since the last call, by team."""
         teams: dict[str, list[WindowUsage]] = {}
-        for (name, start_s, window_s), usage in self._usage.items():
-            row = self._row(name) if name in self.agents or name == OVERFLOW_AGENT else None
-            if row is not None and row.team:
-                copy = Usage(usage.calls, usage.tokens, usage.micro_usd)
-                teams.setdefault(row.team, []).append(WindowUsage(name, start_s, window_s, copy))
-        self._usage.clear()
+        for name, row, start_s, window_s, count in self._told:
+            count.fresh = False
+            if row.team and name in self.agents:
+                teams.setdefault(row.team, []).append(WindowUsage(name, start_s, window_s, count.usage()))
+        self._told = []
         return teams
 
     def drain(self) -> dict[bytes, bytes | None]:
         """Return the rows changed since the last call; None for a row that is gone."""
         rows: dict[bytes, bytes | None] = {}
-        for name in self._agents_touched:
-            row = self.overflow if name == OVERFLOW_AGENT else self.agents.get(name)
-            rows[f"a:{name}".encode()] = None if row is None else _encode(row)
+        for name, value in self.agents.drain().items():
+            rows[f"a:{name}".encode()] = value
+        if self.overflow.touched:
+            self.overflow.touched = False
+            rows[f"a:{OVERFLOW_AGENT}".encode()] = pack(self.overflow)
         for scope in self._standings_touched:
             standing = self.standings.get(scope)
-            rows[f"p:{scope}".encode()] = None if standing is None else _encode(standing)
+            rows[f"p:{scope}".encode()] = None if standing is None else msgpack.encode(standing)
         for (table, key), value in self.judge.drain().items():
             rows[f"j:{table}:{key}".encode()] = value
         for key, value in self.attribution.drain():
             rows[f"b:{key}".encode()] = value
-        rows[b"o:"] = _encode(self.shard)
-        self._agents_touched.clear()
+        rows[b"o:"] = pack(self.shard)
         self._standings_touched.clear()
         return rows
 
@@ -151,9 +187,9 @@ class Rows:
             if kind == "a":
                 self._restore_agent(name, value)
             elif kind == "p":
-                self.standings[name] = _decode(value, Standing)
+                self.standings[name] = msgpack.decode(value, type=Standing)
             elif kind == "o":
-                self.shard = _decode(value, ShardRow)
+                self.shard = unpack(ShardRow(), value)
             elif kind == "b":
                 self.attribution.restore(name, value)
             else:
@@ -162,14 +198,10 @@ class Rows:
         self.judge.restore(judge)
 
     def _restore_agent(self, name: str, value: bytes) -> None:
-        row = _decode(value, AgentRow)
+        row: AgentRow = unpack(AgentRow(), value)
         if name == OVERFLOW_AGENT:
             self.overflow = row
         else:
-            self.agents[name] = row
-        if row.ledger.minutes:
-            self._open.add(name)
-
-
-def _decode(value: bytes, kind: type[Any]) -> Any:
-    return msgpack.decode(value, type=kind)
+            self.agents.restore(name, value)
+        for start_s in row.ledger.minutes:
+            self._open.setdefault(start_s, set()).add(name)

@@ -1,18 +1,31 @@
 """The books of one agent: tumbling event-time windows that replay, disorder and lateness can't miscount."""
 
-from msgspec import Struct
+from typing import Final
 
-MINUTE_S = 60
-HOUR_S = 3600
-HOURS_KEPT = 26
+from detectors.row import Memory, Row
+from streams.usage import Usage
+
+__all__ = ["HOURS_KEPT", "HOUR_S", "MINUTE_S", "Count", "Ledger", "Usage"]
+
+MINUTE_S: Final = 60
+HOUR_S: Final = 3600
+HOURS_KEPT: Final = 26
 
 
-class Usage(Struct, array_like=True, gc=False):
-    """What was used in one window."""
+class Count(Memory):
+    """What was used in one window, counted; `fresh` while nobody was told of the latest call."""
 
-    calls: int = 0
-    tokens: int = 0
-    micro_usd: int = 0
+    def __init__(self) -> None:
+        self.calls = 0
+        self.tokens = 0
+        self.micro_usd = 0
+        self.fresh = False
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.calls = row.whole(self.calls)
+        self.tokens = row.whole(self.tokens)
+        self.micro_usd = row.whole(self.micro_usd)
 
     def add(self, tokens: int, micro_usd: int) -> None:
         """Count one more call."""
@@ -20,70 +33,78 @@ class Usage(Struct, array_like=True, gc=False):
         self.tokens += tokens
         self.micro_usd += micro_usd
 
-    def plus(self, other: "Usage") -> None:
-        """Add other usage."""
+    def plus(self, other: "Count") -> None:
+        """Add other counts."""
         self.calls += other.calls
         self.tokens += other.tokens
         self.micro_usd += other.micro_usd
 
-    def merge(self, other: "Usage") -> None:
-        """Take the larger of each counter: repeats and disorder of cumulative counters change nothing."""
-        self.calls = max(self.calls, other.calls)
-        self.tokens = max(self.tokens, other.tokens)
-        self.micro_usd = max(self.micro_usd, other.micro_usd)
+    def usage(self) -> Usage:
+        """Return a copy for the wire."""
+        return Usage(self.calls, self.tokens, self.micro_usd)
 
 
-class Ledger(Struct, array_like=True, gc=False):
+class Ledger(Memory):
     """Usage by window start in Unix seconds.
 
     A minute is open until the watermark passes its end and is then folded into its hour. What comes later
     than that is counted in `late`, by hour. Hours are kept for 26 hours.
     """
 
-    minutes: dict[int, Usage] = {}
-    hours: dict[int, Usage] = {}
-    late: dict[int, Usage] = {}
+    def __init__(self) -> None:
+        self.minutes: dict[int, Count] = {}
+        self.hours: dict[int, Count] = {}
+        self.late: dict[int, Count] = {}
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.minutes = _carried(row, self.minutes)
+        self.hours = _carried(row, self.hours)
+        self.late = _carried(row, self.late)
 
     def add(self, at_s: float, tokens: int, micro_usd: int) -> int:
         """Count a call in its minute and return the minute's start."""
         start_s = int(at_s) // MINUTE_S * MINUTE_S
-        usage = self.minutes.get(start_s)
-        if usage is None:
-            usage = self.minutes[start_s] = Usage()
-        usage.calls += 1
-        usage.tokens += tokens
-        usage.micro_usd += micro_usd
+        count = self.minutes.get(start_s)
+        if count is None:
+            count = self.minutes[start_s] = Count()
+        count.add(tokens, micro_usd)
         return start_s
 
     def add_late(self, at_s: float, tokens: int, micro_usd: int) -> int:
         """Count a call whose minute is closed in its hour and return the hour's start."""
         start_s = int(at_s) // HOUR_S * HOUR_S
-        self.late.setdefault(start_s, Usage()).add(tokens, micro_usd)
+        self.late.setdefault(start_s, Count()).add(tokens, micro_usd)
         return start_s
 
-    def advance(self, watermark_s: float) -> list[tuple[int, Usage]]:
-        """Close the minutes that end at or before the watermark; return them, oldest first."""
+    def advance(self, watermark_s: float) -> bool:
+        """Close the minutes that end at or before the watermark; tell whether there were any."""
         minutes = self.minutes
-        closed = [(s, minutes[s]) for s in sorted(minutes) if s + MINUTE_S <= watermark_s]
-        for start_s, usage in closed:
-            del minutes[start_s]
-            hour = self.hours.setdefault(start_s // HOUR_S * HOUR_S, Usage())
-            hour.plus(usage)
+        closed = [s for s in minutes if s + MINUTE_S <= watermark_s]
+        for start_s in closed:
+            self.hours.setdefault(start_s // HOUR_S * HOUR_S, Count()).plus(minutes.pop(start_s))
         if closed:
-            self._forget(watermark_s - HOURS_KEPT * HOUR_S)
-        return closed
+            _forget(self.hours, watermark_s - HOURS_KEPT * HOUR_S)
+            _forget(self.late, watermark_s - HOURS_KEPT * HOUR_S)
+        return bool(closed)
 
     def hour_total(self, start_s: int) -> Usage:
         """Everything counted so far in the hour that begins at `start_s`: closed, open and late."""
-        total = Usage()
+        total = Count()
         parts = [self.hours.get(start_s), self.late.get(start_s)]
         parts += [u for s, u in self.minutes.items() if s // HOUR_S * HOUR_S == start_s]
         for part in parts:
             if part is not None:
                 total.plus(part)
-        return total
+        return total.usage()
 
-    def _forget(self, before_s: float) -> None:
-        for table in (self.hours, self.late):
-            for start_s in [s for s in table if s < before_s]:
-                del table[start_s]
+
+def _carried(row: Row, table: dict[int, Count]) -> dict[int, Count]:
+    for start_s in row.wholes(list(table)):
+        table.setdefault(start_s, Count()).carry(row)
+    return table
+
+
+def _forget(table: dict[int, Count], before_s: float) -> None:
+    for start_s in [s for s in table if s < before_s]:
+        del table[start_s]

@@ -23,6 +23,7 @@ from real_kafka import free_ports
 
 from alerts.decision import Decision
 from alerts.gateway.wire import HEARTBEAT_KEY, Command
+from detectors.row import unpack
 from streams.assembly import keys_of
 from streams.produce import FASTEST, Pace, produce, records
 from streams.rows import AgentRow
@@ -188,7 +189,7 @@ class Installation:
         for record in await self.read(self.changelog, PARTITIONS):
             rows[record.key] = record.value
         agents = {key[2:].decode(): value for key, value in rows.items() if key.startswith(b"a:") and value is not None}
-        return hours_of({name: msgspec.msgpack.decode(row, type=AgentRow) for name, row in agents.items()})
+        return hours_of({name: unpack(AgentRow(), row) for name, row in agents.items()})
 
 
 async def spawn(*arguments: str) -> asyncio.subprocess.Process:

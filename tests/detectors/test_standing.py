@@ -101,7 +101,7 @@ def test_an_agent_is_remembered_in_under_two_kilobytes_beside_its_runs() -> None
     _, state = primed()
     row = state.drain()["agents", "a"]
     state.agents["a"].runs.clear()
-    state.touched.add(("agents", "a"))
+    state.agents.touch("a", state.agents["a"])
     lean = state.drain()["agents", "a"]
 
     assert row is not None

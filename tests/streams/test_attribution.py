@@ -7,7 +7,6 @@ from feeding import T0_S, batch, engine, event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import attribution
 from streams.attribution import OTHERS, Attribution, payer_of
 from streams.engine import Engine
 
@@ -59,9 +58,9 @@ def test_what_an_event_does_not_say_is_empty_and_stays_in_the_sum() -> None:
     assert spent(found, "cost_center") == {"": 2, "cc-1": 1}
 
 
-def test_payers_beyond_the_bound_share_one_account(monkeypatch: Any) -> None:
-    monkeypatch.setattr(attribution, "PAYERS_MAX", 3)
+def test_payers_beyond_the_bound_share_one_account() -> None:
     found = engine()
+    found.rows.attribution = Attribution(payers_max=3)
     found.feed(batch([event(n, product=f"p{n}") for n in range(10)]))
 
     assert spent(found, "team") == {"team-1": 3, OTHERS: 7}

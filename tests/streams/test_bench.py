@@ -5,6 +5,7 @@ from itertools import islice
 
 import msgspec
 import pytest
+from msgspec.structs import astuple
 
 from streams.bench import gateways
 from streams.bench.figures import percentile, show, spread
@@ -12,7 +13,9 @@ from streams.bench.load import calm, lines
 from streams.bench.memory import memory
 from streams.bench.obey import obey
 from streams.bench.stopwatch import Stopwatch
-from streams.events import TokenEvent, Validator, decode
+from streams.event import Event
+from streams.events import TokenEvent, decode
+from streams.validation import Validator
 
 
 def test_percentiles_are_samples() -> None:
@@ -30,7 +33,7 @@ def test_the_load_is_valid_and_the_same_each_time() -> None:
     events = [event for line in first for event in decode(line)]
 
     assert first == list(lines(500, 20, 1_767_603_600.0, 100.0))
-    assert all(isinstance(e, TokenEvent) and Validator().check(e, e.ts) is None for e in events)
+    assert all(isinstance(e, TokenEvent) and Validator().check(Event(astuple(e)), e.ts) is None for e in events)
 
 
 def test_the_load_is_spread_over_all_agents() -> None:

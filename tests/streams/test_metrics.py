@@ -15,7 +15,11 @@ GATEWAYS_OWN = "brakeline_gateway_"
 def test_the_books_are_counted() -> None:
     metrics = Metrics()
 
-    metrics.add_books(Counts(consumed=9, accepted=5, duplicate=1, late=1, quarantined=Counter(bad_ts=2)))
+    counts = Counts()
+    counts.consumed, counts.accepted, counts.duplicate, counts.late = 9, 5, 1, 1
+    counts.quarantined = Counter(bad_ts=2)
+
+    metrics.add_books(counts)
 
     text = metrics.render()[0].decode()
     assert "brakeline_events_consumed_total 9.0" in text

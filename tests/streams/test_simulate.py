@@ -5,9 +5,12 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
-from streams.events import Rejected, Validator, decode
+from streams.event import Event
+from streams.events import decode
 from streams.simulate import LOOKALIKES, RUNAWAYS, Labelled, Plan, episodes, simulate
+from streams.validation import Rejected, Validator
 
 EVERYTHING = Plan(seed=3, agents=30, minutes=40, runaways=RUNAWAYS, lookalikes=LOOKALIKES)
 
@@ -29,7 +32,7 @@ def test_every_event_is_accepted_by_the_service() -> None:
     for each in simulate(EVERYTHING):
         (event,) = decode(msgspec.json.encode(each.event))
         assert not isinstance(event, Rejected)
-        assert validator.check(event, each.event["ingest_ts"]) is None
+        assert validator.check(Event(astuple(event)), each.event["ingest_ts"]) is None
 
 
 @settings(max_examples=15)

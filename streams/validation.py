@@ -1,0 +1,78 @@
+"""PURE: what an event must be beside well-formed: names, status, sums and times."""
+
+import re
+from typing import Final
+
+from streams.event import Event
+
+LATE_INGEST_S: Final = 24 * 3600.0
+EARLY_INGEST_S: Final = 300.0
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._:/@-]{1,128}\Z")
+_STATUS: Final = re.compile(r"(ok|timeout|partial|cancelled|error|error_[a-z0-9_]{1,32})\Z")
+
+
+class Rejected(Exception):
+    """A record or event that can't be used; `reason` is the quarantine's label, `detail` names field and mend."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Validator:
+    """Checks what the decoder can't: names, status, sums and times. Names it has passed are remembered.
+
+    The memory is bounded: `names_max` distinct names, then it starts anew (the check itself stays exact).
+    """
+
+    def __init__(self, names_max: int = 200_000) -> None:
+        self._names_max = names_max
+        self._names: set[str] = {""}
+        self._statuses: set[str] = {"ok"}
+
+    def check(self, event: Event, append_s: float) -> Rejected | None:
+        """Return why `event`, appended at `append_s` (Unix seconds), can't be used; None if it can."""
+        names = self._names
+        if not event.agent:
+            return Rejected("no_agent", "agent is empty: name the agent that made the call")
+        # Spelled out: this is asked of every event, and nearly all names are known.
+        if event.agent not in names and (bad := self._learn("agent", event.agent)):
+            return bad
+        if event.team not in names and (bad := self._learn("team", event.team)):
+            return bad
+        if event.run_id is not None and event.run_id not in names and (bad := self._learn("run_id", event.run_id)):
+            return bad
+        parent = event.parent_run_id
+        if parent is not None and parent not in names and (bad := self._learn("parent_run_id", parent)):
+            return bad
+        if event.model not in names and (bad := self._learn("model", event.model)):
+            return bad
+        return self._check_rest(event, append_s)
+
+    def _check_rest(self, event: Event, append_s: float) -> Rejected | None:
+        if event.status not in self._statuses:
+            if not _STATUS.match(event.status):
+                return Rejected(
+                    "bad_status", f"status is {event.status[:40]!r}: use ok, timeout, partial, cancelled, error_*"
+                )
+            self._statuses.add(event.status)
+        if event.cached_tokens > event.input_tokens:
+            return Rejected(
+                "bad_tokens",
+                f"cached_tokens {event.cached_tokens} exceeds input_tokens {event.input_tokens}: input includes cached",
+            )
+        if not append_s - LATE_INGEST_S <= event.ts <= append_s + EARLY_INGEST_S:
+            return Rejected(
+                "bad_ts", f"ts is {event.ts:.0f}, appended at {append_s:.0f}: send Unix seconds, at most 24 h old"
+            )
+        return None
+
+    def _learn(self, field: str, name: str) -> Rejected | None:
+        if not _NAME.match(name):
+            return Rejected("bad_name", f"{field} is {name[:40]!r}: use 1 to 128 of A-Z a-z 0-9 . _ : / @ -")
+        if len(self._names) >= self._names_max:
+            self._names = {""}
+        self._names.add(name)
+        return None
