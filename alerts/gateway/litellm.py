@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy._types import ProxyException
 
 from .feed import Feed, FeedSettings
 from .gate import Gate
 from .guard import Guard
-from .identity import Answer, Identity, cheaper, denial_headers, denial_message
+from .identity import Answer, Identity, cheaper, denial_body, denial_headers
 from .keys import Trust
 
 READY_S = 30.0
@@ -58,6 +59,7 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         super().__init__()
         self._feed = Feed(guard, settings)
         self._gate = Gate(guard, self._feed, release_url=release_url)
+        self._release_url = release_url
         self._identify = identify
         self._started: asyncio.Task[bool] | None = None
 
@@ -80,7 +82,7 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         who = self._identify(user_api_key_dict, data)
         answer = self._gate.check(who)
         if not answer.allowed:
-            raise refusal(answer)
+            raise Refusal(answer, self._release_url)
         instead = cheaper(answer.models, who.model) if answer.models else ""
         return {**data, "model": instead} if instead else data
 
@@ -93,21 +95,31 @@ class Brakes(CustomLogger):  # type: ignore[misc]
             answer = self._gate.cut(who)
             if answer is not None:
                 await response.aclose()
-                raise refusal(answer)
+                raise Refusal(answer, self._release_url)
             yield chunk
 
 
-def refusal(answer: Answer) -> ProxyException:
-    """Return what the proxy turns into a 403 that no SDK retries; its body keeps type and code."""
-    kind = str(answer.denial)
-    return ProxyException(
-        message=denial_message(answer),
-        type=kind,
-        param=None,
-        code=403,
-        openai_code=kind,
-        headers=denial_headers(answer),
-    )
+class Refusal(ProxyException):  # type: ignore[misc]
+    """What the proxy turns into a 403 that no SDK retries, with the body that every gateway answers with.
+
+    Anthropic's route has the proxy's own form of errors: there the body stands in `provider_specific_fields`.
+    """
+
+    def __init__(self, answer: Answer, release_url: str) -> None:
+        self.denial: dict[str, Any] = msgspec.json.decode(denial_body(answer, release_url))["error"]
+        super().__init__(
+            message=self.denial["message"],
+            type=self.denial["type"],
+            param=None,
+            code=403,
+            openai_code=self.denial["code"],
+            headers=denial_headers(answer),
+            provider_specific_fields=self.denial,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of the body's `error`."""
+        return {**self.denial, "param": None}
 
 
 def brakes(

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,19 @@ async def obeys(client: ClientSession, url: str, upstream: Upstream, commander: 
     assert b"chunk 1" not in rest
     assert b"agent_killed" in rest
 
+    await every_route_refuses(call, upstream, name)
+    assert (await call("/v1/chat/completions", "b"))[0] == 200
+
+    await commander.handle(decision(Action.RELEASE, "agent:a", actor="user:x", releases_seq=outcome.seq))
+    name = f"agent:a@{outcome.epoch}.{outcome.seq + 1}"
+    await until(lambda: commander.coverage.counts(name, time.time()) == (WORKERS, WORKERS))
+    assert (await call("/v1/chat/completions"))[0] == 200
+
+
+async def every_route_refuses(
+    call: Callable[[str], Awaitable[tuple[int, Any, Any]]], upstream: Upstream, name: str
+) -> None:
+    """Eight calls a route on connections of their own reach both workers."""
     before = upstream.calls
     for route in ROUTES:
         for _ in range(8):
@@ -156,12 +169,10 @@ async def obeys(client: ClientSession, url: str, upstream: Upstream, commander: 
             assert status == 403, (route, body)
             assert headers["x-should-retry"] == "false"
             assert "Refused by Brakeline: agent:a is stopped" in body["error"]["message"]
-            # Anthropic's route has the proxy's own types of errors.
-            assert route == "/v1/messages" or body["error"]["type"] == "agent_killed", body
+            # Anthropic's route has the proxy's own form of errors.
+            denial = body["error"]["provider_specific_fields"] if route == "/v1/messages" else body["error"]
+            assert (denial["type"], denial["code"], denial["scope"]) == ("agent_killed", "agent_killed", "agent:a"), (
+                body
+            )
+            assert (denial["reason"], denial["kill_id"], denial["release_url"]) == ("a loop", name, None), body
     assert upstream.calls == before
-    assert (await call("/v1/chat/completions", "b"))[0] == 200
-
-    await commander.handle(decision(Action.RELEASE, "agent:a", actor="user:x", releases_seq=outcome.seq))
-    name = f"agent:a@{outcome.epoch}.{outcome.seq + 1}"
-    await until(lambda: commander.coverage.counts(name, time.time()) == (WORKERS, WORKERS))
-    assert (await call("/v1/chat/completions"))[0] == 200
