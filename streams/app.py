@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,6 @@ from alerts.commands import Orders
 from alerts.gateway.wire import Command
 from streams import audit, probes
 from streams.assembly import engine_of, judge_of, keys_of, prices_of, rules_of
-from streams.broadcast import Broadcast
 from streams.commander import Commander, View
 from streams.commander import Wiring as Wires
 from streams.control import Control
@@ -33,6 +32,7 @@ from streams.teamwork import Teamwork
 from streams.topology import NAMES, state_name
 from streams.transport import TopicPartition
 from streams.watchdog import Liveness, Watchdog
+from streams.web.assembly import WorkersPage
 from streams.worker import WorkerError, make_app, on_batches, run
 
 LATENESS_S = 300.0
@@ -68,6 +68,11 @@ class Service:
         note = partial(note_reading, self.metrics)
         self.reloader = Reloader(source or Reader(None), settings, self._reconfigure, note, clock)
         self._wire_app(partitions)
+        self.page = WorkersPage(
+            lambda: self.settings, lambda: self.reloader.reading, self.troubles, self.shards.engines,
+            client=self.client, named=self.named, partitions=partitions, trust=self.trust, outlet=self.outlet,
+            clock=clock,
+        )  # fmt: skip
 
     def _wire_app(self, partitions: dict[str, int]) -> None:
         settings, events = self.settings, self.settings.topics.event_topics
@@ -85,7 +90,6 @@ class Service:
             for i, topic in enumerate(events)
         }
         self.rows = list(rows.values())
-        self.broadcast = Broadcast(lambda: self.shards.engines, self.outlet, self.named)
         width = partitions[self.named["teams"]]
         self.shards = Shards(
             lambda: engine_of(self.settings), rows, self.outlet, self.metrics, self.client, self.named, width
@@ -241,9 +245,6 @@ class Service:
                 )
             await asyncio.sleep(2.0)
 
-    def _others(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        return [self.reloader.run, *([self.broadcast.run] if self.settings.page.enabled else [])]
-
     def troubles(self) -> list[str]:
         """Say what holds progress back."""
         found = [str(self.app.failure)] if self.app.failure is not None else []
@@ -267,10 +268,14 @@ class Service:
         clicks = None if self.desk is None else self.people.handler(self.desk)
         if clicks is not None:
             web.router.add_post("/slack/actions", clicks)
+        self.page.mount(web)
         runner, self.web_port = await probes.serve(web, service.web_host, service.web_port)
         beside = [
             asyncio.create_task(step())
-            for step in (self.watch_kills, self.keep_time, self.keep_gauges, self.watch_progress, *self._others())
+            for step in (
+                *(self.watch_kills, self.keep_time, self.keep_gauges, self.watch_progress),
+                *(self.reloader.run, self.page.run),
+            )
         ]
         for task in beside:
             task.add_done_callback(lambda done: None if done.cancelled() else self.stopping.set())

@@ -1,7 +1,7 @@
 """Tells the pages, on whichever worker, what this worker's shards see."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from msgspec import msgpack
 
@@ -17,9 +17,7 @@ SPEND_EVERY = 8
 class Broadcast:
     """Writes a pulse of every shard each 2 s, and the hours' spend each 16 s."""
 
-    def __init__(
-        self, engines: Callable[[], Mapping[tuple[str, int], Engine]], outlet: Outlet, named: Mapping[str, str]
-    ) -> None:
+    def __init__(self, engines: Mapping[tuple[str, int], Engine], outlet: Outlet, named: Mapping[str, str]) -> None:
         self._engines = engines
         self._outlet = outlet
         self._named = named
@@ -34,7 +32,7 @@ class Broadcast:
 
     async def tell(self, *, spend: bool) -> None:
         """Write what is new; nothing where nothing is."""
-        for (topic, partition), engine in list(self._engines().items()):
+        for (topic, partition), engine in list(self._engines.items()):
             shard = f"{topic}/{partition}"
             messages = self._pulses(shard, engine)
             if spend:

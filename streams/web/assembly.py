@@ -1,0 +1,74 @@
+"""The page of one worker, put together."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from alerts.commands import Orders
+from alerts.gateway.keys import Trust
+from streams import audit
+from streams.broadcast import Broadcast
+from streams.engine import Engine
+from streams.outlet import Outlet
+from streams.reload import Reading
+from streams.settings import Settings
+from streams.web.access import Access
+from streams.web.actions import page_desk
+from streams.web.board import Board
+from streams.web.page import Page
+from streams.web.reader import Reader
+from streams.web.screens import Facts, Screens
+
+
+class WorkersPage:
+    """`mount` adds the addresses; `run` tells all pages what this worker sees, and keeps its own up to date.
+
+    Both do nothing where the page is switched off.
+    """
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        reading: Callable[[], Reading],
+        troubles: Callable[[], Sequence[str]],
+        engines: Mapping[tuple[str, int], Engine],
+        *,
+        client: Mapping[str, Any],
+        named: Mapping[str, str],
+        partitions: Mapping[str, int],
+        trust: Trust,
+        outlet: Outlet,
+        clock: Callable[[], float],
+    ) -> None:
+        page, env = settings().page, settings().keys.env
+        # Without keys: this book of the kill topic can only be read.
+        self.board = Board(env, Orders(env, "page", {}), page.calls_kept)
+        self._enabled = page.enabled
+        self._broadcast = Broadcast(engines, outlet, named)
+        self._reader = Reader(self.board, client, named, partitions, trust, clock)
+
+        self._page = Page(
+            self.board,
+            Screens(self.board, Facts(settings, reading, troubles)),
+            Access(page),
+            page_desk(self.board, outlet, named, clock),
+            partial(audit.note, outlet, named["audit"]),
+            clock,
+            secure=page.oidc is not None,
+        )
+
+    def mount(self, app: web.Application) -> None:
+        """Add the page's addresses."""
+        if self._enabled:
+            self._page.mount(app)
+
+    async def run(self) -> None:
+        """Tell and read until cancelled. Raises UndeliveredError when what is told isn't acknowledged."""
+        if not self._enabled:
+            await asyncio.Event().wait()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._broadcast.run())
+            group.create_task(self._reader.run())

@@ -1,0 +1,126 @@
+"""Reads the topics into the board, without a group: every worker's page shows all that all workers do."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from alerts.gateway.keys import Trust
+from alerts.gateway.wire import Command
+from streams.commander import View, Wiring
+from streams.web.board import AUDIT_KEPT, Board
+
+READ = ("incidents", "spend", "acks", "audit", "decisions", "pulse")
+"""In the order in which they matter."""
+PULSE_BACK_S = 5_400.0
+DAY_S = 86_400.0
+ACKS_BACK = 2_000
+RETRY_S = 5.0
+RECORDS_AT_ONCE = 200
+"""Between two chances for the worker's own work."""
+
+log = logging.getLogger(__name__)
+
+Starts = Mapping[TopicPartition, int]
+
+
+class Reader:
+    """Keeps the board up to date. A broker that is away delays it and ends nothing: the page isn't worth a worker."""
+
+    def __init__(
+        self,
+        board: Board,
+        client: Mapping[str, Any],
+        named: Mapping[str, str],
+        partitions: Mapping[str, int],
+        trust: Trust,
+        clock: Callable[[], float],
+    ) -> None:
+        """`named` gives the topics' names, `partitions` how many each of them has."""
+        self._board = board
+        self._client = client
+        self._named = {topic: what for what, topic in named.items()}
+        self._topics = named
+        self._partitions = partitions
+        self._trust = trust
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        await asyncio.gather(self._again(self._follow), self._again(self._follow_kills))
+
+    async def _again(self, follow: Callable[[], Any]) -> None:
+        while True:
+            try:
+                await follow()
+            except (KafkaError, OSError) as error:
+                log.warning("The page can't read its topics, and tries again in %.0f s: %s", RETRY_S, error)
+            await asyncio.sleep(RETRY_S)
+
+    async def _follow_kills(self) -> None:
+        board = self._board
+        wiring = Wiring(self._client, self._topics["kills"], self._topics["acks"])
+        view = View(wiring, self._trust, board.orders, self._clock)
+
+        def ordered(command: Command) -> None:
+            board.ordered(command, view.offset)
+
+        view.on_command = ordered
+        await view.start()
+        try:
+            while True:
+                board.obedience.end = view.offset
+                board.read.beat_s = view.heartbeat.issued_at if view.heartbeat else 0.0
+                await view.poll(1_000)
+        finally:
+            await view.stop()
+
+    async def _follow(self) -> None:
+        consumer = AIOKafkaConsumer(
+            enable_auto_commit=False, fetch_max_wait_ms=200, max_poll_records=2_000, **self._client
+        )
+        await consumer.start()
+        try:
+            topics = [self._topics[what] for what in READ]
+            partitions = [TopicPartition(topic, n) for topic in topics for n in range(self._partitions[topic])]
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions)
+            for partition, start in (await self._starts(consumer, partitions, ends)).items():
+                consumer.seek(partition, start)
+            left = {p for p in partitions if await consumer.position(p) < ends[p]}
+            while True:
+                await self._take(await consumer.getmany(timeout_ms=500))
+                left = {p for p in left if await consumer.position(p) < ends[p]}
+                self._board.read.complete = self._board.read.complete or not left
+                self._board.accounts.forget(self._clock())
+        finally:
+            await consumer.stop()
+
+    async def _take(self, found: Mapping[TopicPartition, list[Any]]) -> None:
+        taken = 0
+        for partition, records in found.items():
+            what = self._named[partition.topic]
+            for record in records:
+                self._board.take(what, record.key, record.value, self._clock())
+                taken += 1
+                if taken % RECORDS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+
+    async def _starts(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition], ends: Starts) -> Starts:
+        """Return where to begin: compacted topics at their beginning, the others as far back as is shown."""
+        now_s = self._clock()
+        starts: dict[TopicPartition, int] = dict(await consumer.beginning_offsets(partitions))
+        since_s = {"pulse": now_s - PULSE_BACK_S, "decisions": now_s // DAY_S * DAY_S}
+        back = {"acks": ACKS_BACK, "audit": AUDIT_KEPT}
+        for partition in partitions:
+            what = self._named[partition.topic]
+            if what in back:
+                starts[partition] = max(starts[partition], ends[partition] - back[what])
+            if what in since_s:
+                wanted = {partition: round(since_s[what] * 1000)}
+                found = (await consumer.offsets_for_times(wanted))[partition]
+                starts[partition] = ends[partition] if found is None else found.offset
+        return starts

@@ -1,0 +1,140 @@
+"""The table of agents: filtered, sorted by what they burn, and cut into pages."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct, structs
+
+from alerts.incident import Incident
+from streams.web.agents import Agent
+from streams.web.board import Board
+from streams.web.standing import Level, Stand, Stands
+
+PAGE = 50
+SPARK_MIN = 30
+CHOICES_MAX = 200
+FACETS = ("team", "product", "environment", "model")
+STATES: Mapping[str, Level] = {"stopped": Level.DOWNGRADED, "would": Level.WOULD, "watch": Level.WATCH}
+"""What the state filter means: that level or worse."""
+
+
+class Wanted(Struct, frozen=True):
+    """What the address asks for."""
+
+    team: str = ""
+    product: str = ""
+    environment: str = ""
+    model: str = ""
+    state: str = ""
+    q: str = ""
+    sort: str = "burn"
+    page: int = 1
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "Wanted":
+        """Read a query; what makes no sense is as if it weren't there."""
+        told = {name: query.get(name, "")[:256] for name in (*FACETS, "state", "q")}
+        page = query.get("page", "1")
+        number = int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1
+        sort = query.get("sort", "burn")
+        return cls(**told, sort=sort if sort in _SORTS else "burn", page=max(1, number))
+
+    def query(self, **changes: Any) -> dict[str, str]:
+        """Return the address's query with changes; a change of anything else goes to the first page."""
+        changed = structs.replace(self, **{"page": 1, **changes})
+        usual = Wanted()
+        fields = structs.asdict(changed)
+        return {name: str(value) for name, value in fields.items() if value != getattr(usual, name)}
+
+
+class Row(Struct, frozen=True):
+    """One agent as the table shows it."""
+
+    agent: Agent
+    stand: Stand
+    usd_per_min: float
+    times: float
+    """How many times the usual; 0 where nothing is usual yet."""
+    score: float
+    spark: tuple[float, ...] = ()
+
+
+class Sheet(Struct, frozen=True):
+    """One page of the table."""
+
+    rows: tuple[Row, ...]
+    matching: int
+    page: int
+    pages: int
+
+
+# Who is stopped burns nothing, and is what one looks for: it comes first.
+_SORTS = {
+    "burn": lambda row: (row.stand.level < Level.DOWNGRADED, -row.usd_per_min, row.agent.name),
+    "times": lambda row: (-row.times, row.agent.name),
+    "score": lambda row: (-row.score, -row.usd_per_min, row.agent.name),
+    "state": lambda row: (-row.stand.level, -row.usd_per_min, row.agent.name),
+    "name": lambda row: row.agent.name,
+}
+
+
+def sheet(board: Board, everybody: Iterable[Row], wanted: Wanted, now_s: float) -> Sheet:
+    """Return the page of the table that is asked for."""
+    found = sorted(_matching(everybody, wanted), key=_SORTS[wanted.sort])
+    pages = max(1, -(-len(found) // PAGE))
+    page = min(wanted.page, pages)
+    shown = found[(page - 1) * PAGE : page * PAGE]
+    drawn = tuple(structs.replace(row, spark=lately(board, [row.agent.name], row.usd_per_min, now_s)) for row in shown)
+    return Sheet(drawn, len(found), page, pages)
+
+
+def lately(board: Board, names: Iterable[str], usd_per_min: float, now_s: float) -> tuple[float, ...]:
+    """Return the last minutes for a spark line; it ends in what is spent now, since the last minute isn't over."""
+    return (*board.agents.minutes(names, now_s, SPARK_MIN)[:-1], usd_per_min)
+
+
+def row_of(board: Board, agent: Agent, stands: Stands, usd_per_min: float) -> Row:
+    """Return an agent's row, without its spark line."""
+    scored = board.agents.score(agent.name)
+    usual = agent.usual_usd_per_min
+    return Row(
+        agent,
+        stands.of(agent),
+        usd_per_min,
+        usd_per_min / usual if usual > 0 else 0.0,
+        scored.value if scored else 0.0,
+    )
+
+
+def _matching(rows: Iterable[Row], wanted: Wanted) -> Iterator[Row]:
+    least = STATES.get(wanted.state, Level.OK)
+    text = wanted.q.lower()
+    facets = [(name, value) for name in FACETS if (value := getattr(wanted, name))]
+    for row in rows:
+        payer = row.agent.payer
+        if row.stand.level < least or any(getattr(payer, name) != value for name, value in facets):
+            continue
+        if text and text not in row.agent.name.lower() and text not in payer.team.lower():
+            continue
+        yield row
+
+
+def choices(board: Board) -> dict[str, tuple[str, ...]]:
+    """Return what there is to filter by."""
+    found: dict[str, set[str]] = {name: set() for name in FACETS}
+    for agent in board.agents.known.values():
+        for name in FACETS:
+            found[name].add(getattr(agent.payer, name))
+    return {name: tuple(sorted(values - {""}))[:CHOICES_MAX] for name, values in found.items()}
+
+
+def agents_of(board: Board, incident: Incident) -> list[str]:
+    """Return the agents that an incident is about, for its chart."""
+    kind, _, name = incident.scope.partition(":")
+    if kind == "agent":
+        return [name]
+    if kind == "team":
+        return [agent.name for agent in board.agents.known.values() if agent.payer.team == name]
+    if incident.scope == "global:all":
+        return list(board.agents.known)
+    return [incident.evidence.agent] if incident.evidence.agent else []

@@ -1,0 +1,73 @@
+"""The dear questions, answered at most once a second however many ask."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from streams.web.accounts import Dimension, Span, Statement
+from streams.web.board import Board
+from streams.web.standing import Level, Stands
+from streams.web.table import Row, Sheet, Wanted, choices, lately, row_of, sheet
+
+SHEETS_MAX = 64
+
+
+class Crowd(Struct, frozen=True):
+    """All agents at one second."""
+
+    second: int
+    rows: tuple[Row, ...]
+    usd_per_min: float
+    usual_usd_per_min: float
+    spark: tuple[float, ...]
+    """What all spent, by minute."""
+    counts: Mapping[Level, int]
+    choices: Mapping[str, tuple[str, ...]]
+
+
+class Tables:
+    """Remembers this second's answers."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._crowd: Crowd | None = None
+        self._sheets: dict[Wanted, Sheet] = {}
+        self._statements: dict[tuple[Dimension, Span], tuple[int, Statement]] = {}
+
+    def crowd(self, now_s: float) -> Crowd:
+        """Return everybody."""
+        if self._crowd is None or self._crowd.second != int(now_s):
+            self._crowd = _crowd(self._board, now_s)
+            self._sheets.clear()
+        return self._crowd
+
+    def sheet(self, wanted: Wanted, now_s: float) -> Sheet:
+        """Return a page of the table."""
+        crowd = self.crowd(now_s)
+        found = self._sheets.get(wanted)
+        if found is None:
+            if len(self._sheets) >= SHEETS_MAX:
+                self._sheets.clear()
+            found = self._sheets[wanted] = sheet(self._board, crowd.rows, wanted, now_s)
+        return found
+
+    def statement(self, by: Dimension, span: Span, now_s: float) -> Statement:
+        """Return who spent how much; a statement changes each few seconds at most."""
+        at_s, found = self._statements.get((by, span), (0, None))
+        if found is None or int(now_s) - at_s >= 5:
+            found = self._board.accounts.statement(by, span, now_s)
+            self._statements[by, span] = (int(now_s), found)
+        return found
+
+
+def _crowd(board: Board, now_s: float) -> Crowd:
+    agents = board.agents
+    stands, rates = Stands(board, now_s), agents.usd_per_min(now_s)
+    rows = tuple(row_of(board, agent, stands, rates.get(agent.name, 0.0)) for agent in agents.known.values())
+    counts: dict[Level, int] = {}
+    for row in rows:
+        counts[row.stand.level] = counts.get(row.stand.level, 0) + 1
+    usual = sum(agent.usual_usd_per_min for agent in agents.known.values())
+    total = sum(rates.values())
+    spark = lately(board, agents.known, total, now_s)
+    return Crowd(int(now_s), rows, total, usual, spark, counts, choices(board))
