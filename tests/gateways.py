@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
+import httpx2
 from aiohttp import ClientSession, web
 
 from alerts.gateway.asgi import Brakes as AsgiBrakes
@@ -15,6 +16,8 @@ from alerts.gateway.asgi import by_headers
 from alerts.gateway.fake import FakeGateway
 from alerts.gateway.gate import Gate
 from alerts.gateway.httpx import AsyncBrakes, Brakes
+from alerts.gateway.httpx2 import AsyncBrakes as AsyncBrakes2
+from alerts.gateway.httpx2 import Brakes as Brakes2
 from alerts.gateway.identity import Identity
 
 TEAMS = {"a": "t", "b": "u"}
@@ -72,13 +75,15 @@ Opener = Callable[[FakeGateway, Upstream, Path], AbstractAsyncContextManager[Ada
 BODY = {"model": "large", "messages": []}
 
 
-def who(request: httpx.Request) -> Identity:
+def who(request: Any) -> Identity:
     agent = request.headers["x-agent"]
     return Identity(agent=agent, team=TEAMS[agent])
 
 
 class HttpxAdapter:
-    def __init__(self, client: httpx.AsyncClient, headers: Callable[[str], dict[str, str]]) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient | httpx2.AsyncClient, headers: Callable[[str], dict[str, str]]
+    ) -> None:
         self._client, self._headers = client, headers
 
     async def call(self, agent: str) -> Reply:
@@ -92,7 +97,7 @@ class HttpxAdapter:
 
 
 class SyncHttpxAdapter:
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client | httpx2.Client) -> None:
         self._client = client
 
     async def call(self, agent: str) -> Reply:
@@ -121,6 +126,20 @@ async def open_httpx(gateway: FakeGateway, upstream: Upstream, _: Path) -> Async
 async def open_sync_httpx(gateway: FakeGateway, upstream: Upstream, _: Path) -> AsyncIterator[Adapter]:
     transport = Brakes(Gate(gateway.guard, clock=gateway.clock), who)
     with httpx.Client(transport=transport, base_url=upstream.url, timeout=10) as client:
+        yield SyncHttpxAdapter(client)
+
+
+@asynccontextmanager
+async def open_httpx2(gateway: FakeGateway, upstream: Upstream, _: Path) -> AsyncIterator[Adapter]:
+    transport = AsyncBrakes2(Gate(gateway.guard, clock=gateway.clock), who)
+    async with httpx2.AsyncClient(transport=transport, base_url=upstream.url, timeout=10) as client:
+        yield HttpxAdapter(client, lambda agent: {"x-agent": agent})
+
+
+@asynccontextmanager
+async def open_sync_httpx2(gateway: FakeGateway, upstream: Upstream, _: Path) -> AsyncIterator[Adapter]:
+    transport = Brakes2(Gate(gateway.guard, clock=gateway.clock), who)
+    with httpx2.Client(transport=transport, base_url=upstream.url, timeout=10) as client:
         yield SyncHttpxAdapter(client)
 
 

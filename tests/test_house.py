@@ -36,6 +36,7 @@ OWNERS = {
     "genai_prices": ["streams/prices.py"],
     "river": ["detectors/*.py"],
     "litellm": ["alerts/gateway/litellm.py"],
+    "httpx2": ["alerts/gateway/httpx2.py"],
     "httpx": ["alerts/gateway/httpx.py", "streams/bench/gateways.py"],
     "jinja2": ["streams/web/*.py"],
     "jwt": ["streams/web/oidc.py"],
@@ -47,7 +48,16 @@ OWNERS = {
     "pytest": [],
     "hypothesis": [],
 }
-GATEWAY_MAY_IMPORT = {"msgspec", "cryptography", "aiokafka", "aiohttp", "prometheus_client", "httpx", "litellm"}
+GATEWAY_MAY_IMPORT = {
+    "msgspec",
+    "cryptography",
+    "aiokafka",
+    "aiohttp",
+    "prometheus_client",
+    "httpx",
+    "httpx2",
+    "litellm",
+}
 
 FILE_LINES_MAX, FUNCTION_LINES_MAX = 300, 50
 FILE_LINES_AIM, FUNCTION_LINES_AIM = 200, 30

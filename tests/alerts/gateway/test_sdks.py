@@ -21,6 +21,8 @@ from alerts.gateway.asgi import Brakes as AsgiBrakes
 from alerts.gateway.asgi import by_headers
 from alerts.gateway.fake import FakeGateway
 from alerts.gateway.gate import Gate
+from alerts.gateway.httpx2 import AsyncBrakes
+from alerts.gateway.identity import Identity
 from alerts.gateway.sidecar import Sidecar
 
 SAID: Any = [{"role": "user", "content": "Say yes."}]
@@ -36,17 +38,30 @@ class Site(NamedTuple):
     attempts: list[str]
 
 
+class Way(NamedTuple):
+    """Where an SDK is pointed, and the transport of its client."""
+
+    url: str
+    transport: httpx2.AsyncBaseTransport | None = None
+
+
 @asynccontextmanager
-async def behind_nginx(gateway: FakeGateway, provider: TestServer, folder: Path) -> AsyncIterator[str]:
+async def by_transport(gateway: FakeGateway, provider: TestServer, _: Path) -> AsyncIterator[Way]:
+    gate = Gate(gateway.guard, clock=gateway.clock)
+    yield Way(str(provider.make_url("")).rstrip("/"), AsyncBrakes(gate, Identity(agent="a")))
+
+
+@asynccontextmanager
+async def behind_nginx(gateway: FakeGateway, provider: TestServer, folder: Path) -> AsyncIterator[Way]:
     port = unused_port()
     async with TestServer(Sidecar(gateway.guard, clock=gateway.clock).app()) as sidecar:
         assert sidecar.port is not None and provider.port is not None
         async with proxies.running("nginx", folder, proxy=port, sidecar=sidecar.port, provider=provider.port):
-            yield f"http://127.0.0.1:{port}"
+            yield Way(f"http://127.0.0.1:{port}")
 
 
 @asynccontextmanager
-async def in_asgi(gateway: FakeGateway, provider: TestServer, _: Path) -> AsyncIterator[str]:
+async def in_asgi(gateway: FakeGateway, provider: TestServer, _: Path) -> AsyncIterator[Way]:
     async with ClientSession() as session:
 
         async def passed_on(scope: Any, receive: Any, send: Any) -> None:
@@ -63,7 +78,7 @@ async def in_asgi(gateway: FakeGateway, provider: TestServer, _: Path) -> AsyncI
         server = uvicorn.Server(uvicorn.Config(brakes, port=port, lifespan="off", log_level="error"))
         serving = asyncio.create_task(server.serve())
         await until_started(server)
-        yield f"http://127.0.0.1:{port}"
+        yield Way(f"http://127.0.0.1:{port}")
         server.force_exit = server.should_exit = True
         await serving
 
@@ -74,8 +89,8 @@ async def until_started(server: uvicorn.Server) -> None:
             await asyncio.sleep(0.01)
 
 
-OPENERS = [pytest.param(behind_nginx, id="nginx", marks=needs("nginx")), pytest.param(in_asgi, id="asgi")]
-CUTTING = [pytest.param(in_asgi, id="asgi")]
+CUTTING = [pytest.param(by_transport, id="transport"), pytest.param(in_asgi, id="asgi")]
+OPENERS = [*CUTTING, pytest.param(behind_nginx, id="nginx", marks=needs("nginx"))]
 
 
 @pytest.fixture
@@ -88,10 +103,12 @@ async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     headers = {"x-brakeline-agent": "a", "authorization": "Bearer key-of-a"}
     async with (
         TestServer(provider.app) as upstream,
-        request.param(gateway, upstream, tmp_path) as url,
-        httpx2.AsyncClient(event_hooks={"request": [note]}, headers=headers, timeout=10) as client,
+        request.param(gateway, upstream, tmp_path) as way,
+        httpx2.AsyncClient(
+            transport=way.transport, event_hooks={"request": [note]}, headers=headers, timeout=10
+        ) as client,
     ):
-        yield Site(url, gateway, provider, client, attempts)
+        yield Site(way.url, gateway, provider, client, attempts)
 
 
 everywhere = pytest.mark.parametrize("site", OPENERS, indirect=True)

@@ -1,0 +1,160 @@
+"""What the transports of httpx and httpx2 do: the two libraries are alike, and share no type.
+
+A refusal is an answer, not an exception: SDKs retry exceptions.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, ClassVar
+
+import msgspec
+
+from .gate import Gate
+from .identity import Answer, Identity, cheaper
+
+Who = Identity | Callable[[Any], Identity]
+"""Who calls, or a function of the request."""
+EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+
+
+class Watch:
+    """A response under way: looks before each chunk."""
+
+    def __init__(self, gate: Gate, who: Identity, headers: Any, stopped: Callable[[Answer], Exception]) -> None:
+        self._gate = gate
+        self._who = who
+        self._stopped = stopped
+        in_events = headers.get("content-type", "").startswith("text/event-stream")
+        self._speaks = in_events and headers.get("content-encoding", "identity") == "identity"
+        self._between_events = True
+
+    def cut(self, chunk: bytes) -> bytes | None:
+        """Return None to pass the chunk on, or the last event of a stream that is cut instead of it.
+
+        Raises where there is no saying why within the stream: it isn't one of events, or an event is half out.
+        """
+        answer = self._gate.cut(self._who)
+        if answer is None:
+            self._between_events = chunk.endswith(EVENT_ENDS)
+            return None
+        if not self._speaks or not self._between_events:
+            raise self._stopped(answer)
+        return b"event: error\ndata: " + self._gate.refusal(answer)[0] + b"\n\n"
+
+
+class Transport:
+    """The part that needs no waiting. `library` is httpx or httpx2, with its exception for a cut and its stream."""
+
+    library: ClassVar[Any]
+    stopped: ClassVar[type[Any]]
+    watched: ClassVar[type[Any]]
+
+    def __init__(self, gate: Gate, who: Who, inner: Any) -> None:
+        self._gate = gate
+        self._who = who
+        self._inner = inner
+
+    def _ask(self, request: Any) -> tuple[Identity, Any, dict[str, str]]:
+        """Return who calls, the refusal if any, and the models to use instead."""
+        who = self._who(request) if callable(self._who) else self._who
+        answer = self._gate.check(who)
+        if answer.allowed:
+            return who, None, answer.models
+        body, headers = self._gate.refusal(answer)
+        return who, self.library.Response(403, headers=headers, content=body, request=request), {}
+
+    def _downgraded(self, request: Any, models: dict[str, str]) -> Any:
+        """Return the request with a cheaper model in its JSON body; anything else is left alone."""
+        try:
+            body: Any = msgspec.json.decode(request.content)
+        except msgspec.DecodeError:
+            return request
+        model = body.get("model") if isinstance(body, dict) else None
+        instead = cheaper(models, model) if isinstance(model, str) else ""
+        if not instead or instead == model:
+            return request
+        return self.library.Request(
+            request.method,
+            request.url,
+            headers=[(name, value) for name, value in request.headers.raw if name.lower() != b"content-length"],
+            content=msgspec.json.encode({**body, "model": instead}),
+            extensions=request.extensions,
+        )
+
+    def _watch(self, response: Any, who: Identity) -> Any:
+        watch = Watch(self._gate, who, response.headers, self.stopped)
+        response.stream = self.watched(response.stream, watch)
+        return response
+
+
+class SyncTransport(Transport):
+    """For a `Client`."""
+
+    def handle_request(self, request: Any) -> Any:
+        """Answer a refusal, or pass on and watch."""
+        who, refusal, models = self._ask(request)
+        if refusal is not None:
+            return refusal
+        if models:
+            request.read()
+            request = self._downgraded(request, models)
+        return self._watch(self._inner.handle_request(request), who)
+
+    def close(self) -> None:
+        """Close the inner transport."""
+        self._inner.close()
+
+
+class AsyncTransport(Transport):
+    """For an `AsyncClient`."""
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Answer a refusal, or pass on and watch."""
+        who, refusal, models = self._ask(request)
+        if refusal is not None:
+            return refusal
+        if models:
+            await request.aread()
+            request = self._downgraded(request, models)
+        return self._watch(await self._inner.handle_async_request(request), who)
+
+    async def aclose(self) -> None:
+        """Close the inner transport."""
+        await self._inner.aclose()
+
+
+class SyncWatched:
+    """A byte stream that ends when its caller is stopped."""
+
+    def __init__(self, inner: Any, watch: Watch) -> None:
+        self._inner = inner
+        self._watch = watch
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._inner:
+            last = self._watch.cut(chunk)
+            yield chunk if last is None else last
+            if last is not None:
+                return
+
+    def close(self) -> None:
+        """Close the inner stream."""
+        self._inner.close()
+
+
+class AsyncWatched:
+    """A byte stream that ends when its caller is stopped."""
+
+    def __init__(self, inner: Any, watch: Watch) -> None:
+        self._inner = inner
+        self._watch = watch
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._inner:
+            last = self._watch.cut(chunk)
+            yield chunk if last is None else last
+            if last is not None:
+                return
+
+    async def aclose(self) -> None:
+        """Close the inner stream."""
+        await self._inner.aclose()
