@@ -32,6 +32,7 @@ class Upstream:
         self.app = web.Application()
         self.app.router.add_post("/v1/chat", self._answer)
         self.app.router.add_post("/v1/stream", self._stream)
+        self.app.router.add_post("/v1/chat/completions", self._complete)
         self.url = ""
 
     @property
@@ -42,14 +43,30 @@ class Upstream:
         self.models.append(request.headers.get("x-brakeline-model") or (await request.json())["model"])
         return web.json_response({"ok": True})
 
-    async def _stream(self, request: web.Request) -> web.StreamResponse:
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        """Speak OpenAI's chat completions, for a proxy that reads them."""
+        body = await request.json()
+        head = {"id": "c", "created": 1, "model": body["model"]}
+        if body.get("stream"):
+            return await self._stream(request, lambda number: json.dumps({**head, **chunk_of(str(number))}))
+        self.models.append(body["model"])
+        choice = {"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        return web.json_response({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
+
+    async def _stream(self, request: web.Request, said: Callable[[int], str] = str) -> web.StreamResponse:
         self.models.append("")
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
         for number in range(100):
             await self.next.acquire()
-            await response.write(f"data: {number}\n\n".encode())
+            await response.write(f"data: {said(number)}\n\n".encode())
         return response
+
+
+def chunk_of(text: str) -> dict[str, Any]:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    return {"object": "chat.completion.chunk", "choices": [choice]}
 
 
 class Reply:
@@ -72,7 +89,7 @@ class Adapter(Protocol):
 
 
 Opener = Callable[[FakeGateway, Upstream, Path], AbstractAsyncContextManager[Adapter]]
-BODY = {"model": "large", "messages": []}
+BODY = {"model": "large", "messages": [{"role": "user", "content": "x"}]}
 
 
 def who(request: Any) -> Identity:
@@ -81,13 +98,16 @@ def who(request: Any) -> Identity:
 
 
 class HttpxAdapter:
+    path = "/v1/chat"
+    body = BODY
+
     def __init__(
         self, client: httpx.AsyncClient | httpx2.AsyncClient, headers: Callable[[str], dict[str, str]]
     ) -> None:
         self._client, self._headers = client, headers
 
     async def call(self, agent: str) -> Reply:
-        response = await self._client.post("/v1/chat", json=BODY, headers=self._headers(agent))
+        response = await self._client.post(self.path, json=self.body, headers=self._headers(agent))
         return Reply(response.status_code, response.headers, response.content)
 
     async def stream(self, agent: str) -> AsyncIterator[bytes]:

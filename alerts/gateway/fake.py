@@ -5,7 +5,7 @@ from typing import Any
 
 from .guard import Guard, Kind
 from .identity import Answer, Identity
-from .keys import Role, SigningKey, Trust
+from .keys import Role, SigningKey, Trust, TrustRecord
 from .wire import HEARTBEAT_KEY, VERSION, Command, Heartbeat, State
 
 ENV = "test"
@@ -27,7 +27,9 @@ class FakeGateway:
         self.clock = clock
         self._approver = SigningKey.make(Role.APPROVER)
         self._commander = SigningKey.make(Role.COMMANDER)
-        self.guard = Guard(ENV, Trust.of(self._approver, self._commander), clock())
+        self.trust = TrustRecord([self._approver.public(), self._commander.public()])
+        """What a gateway of its own would have to trust."""
+        self.guard = Guard(ENV, Trust(self.trust.keys), clock())
         self._beat()
 
     def kill(self, scope: str, reason: str = "a test", expires_at: float | None = None) -> None:

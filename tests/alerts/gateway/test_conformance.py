@@ -1,23 +1,28 @@
 """One behaviour for all adapters. A new one gets the suite by one line in ADAPTERS."""
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import proxies
 import pytest
 from aiohttp.test_utils import TestServer
 from gateways import Adapter, Opener, Upstream, open_asgi, open_httpx, open_httpx2, open_sync_httpx, open_sync_httpx2
+from litellm_adapter import litellm_opener
+from real_gateways import needs
 
 from alerts.gateway.fake import FakeGateway
 
-CUTS_STREAMS = {
-    "asgi": open_asgi,
-    "httpx": open_httpx,
-    "httpx-sync": open_sync_httpx,
-    "httpx2": open_httpx2,
-    "httpx2-sync": open_sync_httpx2,
-}
-ADAPTERS = [*(pytest.param(opener, id=name) for name, opener in CUTS_STREAMS.items()), *proxies.ADAPTERS]
+LITELLM = pytest.param("litellm", id="litellm", marks=[needs("litellm"), pytest.mark.timeout(300)])
+CUTS_STREAMS = [
+    pytest.param(open_asgi, id="asgi"),
+    pytest.param(open_httpx, id="httpx"),
+    pytest.param(open_sync_httpx, id="httpx-sync"),
+    pytest.param(open_httpx2, id="httpx2"),
+    pytest.param(open_sync_httpx2, id="httpx2-sync"),
+    LITELLM,
+]
+ADAPTERS = [*CUTS_STREAMS, *proxies.ADAPTERS]
 
 
 @pytest.fixture
@@ -33,17 +38,23 @@ async def upstream() -> AsyncIterator[Upstream]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def litellm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opener]:
+    with litellm_opener(tmp_path_factory.mktemp("litellm")) as opener:
+        yield opener
+
+
 @pytest.fixture
 async def adapter(
     request: pytest.FixtureRequest, gateway: FakeGateway, upstream: Upstream, tmp_path: Path
 ) -> AsyncIterator[Adapter]:
-    opener: Opener = request.param
+    opener: Opener = request.getfixturevalue("litellm") if request.param == "litellm" else request.param
     async with opener(gateway, upstream, tmp_path) as made:
         yield made
 
 
 every = pytest.mark.parametrize("adapter", ADAPTERS, indirect=True)
-cutting = pytest.mark.parametrize("adapter", CUTS_STREAMS.values(), indirect=True, ids=CUTS_STREAMS.keys())
+cutting = pytest.mark.parametrize("adapter", CUTS_STREAMS, indirect=True)
 
 
 @every
@@ -110,8 +121,7 @@ async def test_a_stream_is_cut_within_one_chunk(adapter: Adapter, gateway: FakeG
     upstream.next.release()
     rest = [chunk async for chunk in chunks]
     assert len(rest) == 1
-    assert b"event: error" in rest[0]
-    assert b'"code":"agent_killed"' in rest[0]
+    assert json.loads(rest[0].partition(b"data: ")[2])["error"]["type"] == "agent_killed"
 
 
 @cutting
