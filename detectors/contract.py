@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from mypy_extensions import mypyc_attr
+
 from detectors.row import Memory, Row
 
 Watches = Literal["agent", "run", "tree", "team"]
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Call:
     """One finished model call, validated and priced.
 
@@ -56,17 +59,39 @@ class Call:
         self.prompt_hash = prompt_hash
 
 
-@dataclass(frozen=True)
 class Score:
     """How sure a detector is, on one scale for all: 1.0 is the bar at which it alone would kill.
 
     The reason is a full clause for a person, with the numbers in it: "38 calls in a row of 41,200 tokens".
-    `blame` is the smallest scope that, once stopped, ends the trouble.
+    `blame` is the smallest scope that, once stopped, ends the trouble. A detector that speaks often, and seldom
+    decides, may leave the formatting until somebody reads it: `numbers` belong into the reason's braces.
     """
 
-    value: float
-    reason: str
-    blame: Watches = "agent"
+    def __init__(
+        self, value: float, reason: str, blame: Watches = "agent", numbers: tuple[float, ...] | None = None
+    ) -> None:
+        self.value = value
+        self.blame = blame
+        self._reason = reason
+        self._numbers = numbers
+
+    @property
+    def reason(self) -> str:
+        """The reason in words."""
+        return self._reason if self._numbers is None else self._reason.format(*self._numbers)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Score)
+            and (self.value, self.blame) == (other.value, other.blame)
+            and self.reason == other.reason
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.value, self.blame))
+
+    def __repr__(self) -> str:
+        return f"Score({self.value!r}, {self.reason!r}, {self.blame!r})"
 
 
 CALM: Final = Score(0.0, "")
@@ -74,6 +99,7 @@ SPEAK_FROM: Final = 0.35
 """Below this a detector answers `CALM`: it would not matter even beside others, and words cost time."""
 
 
+@mypyc_attr(acyclic=True)
 class RunTrack(Memory):
     """What is kept of one open run.
 
@@ -139,6 +165,7 @@ class TreeTrack(Memory):
         self.nats = row.real(self.nats)
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Scene:
     """A call and what every detector needs to know of its surroundings, worked out once.
 

@@ -12,7 +12,7 @@ from librt.strings import (
     write_i64_le,
 )
 from librt.vecs import append, vec
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 Floats = vec[float]
 """A fixed number of floats, eight bytes each; changed in place, and nothing more than a list to who reads it."""
@@ -187,6 +187,7 @@ class Unpacker(Row):
         return self._row[start : start + length]
 
 
+@mypyc_attr(acyclic=True)
 class Memory:  # noqa: PLW1641 - mutable, so it has no hash
     """What a detector keeps of a scope: plain numbers, set in `__init__`, named once more in `carry`."""
 

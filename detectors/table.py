@@ -35,6 +35,11 @@ class Table(Generic[Held]):
         self._rows: dict[str, bytes] = {}
         self._touched: list[str] = []
 
+    @property
+    def changed(self) -> int:
+        """How many rows `drain` would return."""
+        return len(self._touched)
+
     def __len__(self) -> int:
         return len(self._rows)
 

@@ -78,7 +78,5 @@ class Tempo(Detector):
             return memory, CALM
         span_s = max(1.0, scene.call.now_s - evidence.since_s)
         slower = sum(memory.counts[i + 1 :]) / memory.total
-        reason = (
-            f"{evidence.calls} calls in {span_s:.0f} s without a pause; {slower:.0%} of its gaps are usually longer"
-        )
-        return memory, Score(value, reason)
+        reason = "{:.0f} calls in {:.0f} s without a pause; {:.0%} of its gaps are usually longer"
+        return memory, Score(value, reason, numbers=(float(evidence.calls), span_s, slower))

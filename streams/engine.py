@@ -56,11 +56,12 @@ class Engine:
     def feed(self, batch: RecordBatch) -> Effects:
         """Apply the records that have not been applied yet and return what follows from them."""
         effects = self.apply(batch)
+        effects.teams = self.rows.drain_usage()
         effects.rows = self.rows.drain()
         return effects
 
     def apply(self, batch: RecordBatch) -> Effects:
-        """Do as `feed`, but for the rows: who asks for them by `rows.drain` gets those of all batches since."""
+        """Do as `feed`, but leave what is to be drained from the rows, so that several batches are written as one."""
         effects = Effects()
         shard = self.rows.shard
         applied = shard.offset
@@ -77,7 +78,6 @@ class Engine:
             shard.offset = offset
         effects.forgotten_ids, self.seen.overflows = self.seen.overflows, 0
         effects.watermark_s = shard.now_s - self.settings.lateness_s
-        effects.teams = self.rows.drain_usage()
         return effects
 
     def reconfigure(self, rules: RuleBook, judge: Judge, prices: Prices) -> None:

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from mypy_extensions import mypyc_attr
 
+
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Event:
     """The fields of a TokenEvent that are counted, priced and judged; see there for their meaning."""
 

@@ -39,8 +39,9 @@ class Obedience:
         if not call.input_tokens + call.output_tokens:
             return  # A refusal that a gateway reports is no call.
         began_s = call.at_s - call.latency_s
-        for scope in (f"agent:{call.agent}", f"run:{call.run}", f"team:{call.team}"):
-            standing = self._rows.standings.get(scope)
+        standings = self._rows.standings
+        for scope in ("agent:" + call.agent, "run:" + call.run, "team:" + call.team):
+            standing = standings.get(scope)
             if standing is None or standing.shadow or standing.action not in (Action.KILL, Action.HOLD):
                 continue
             if standing.in_force(call.now_s) and began_s > standing.since_s + GRACE_S:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import floor
 from typing import Any, Final
 
 from genai_prices import data_snapshot
@@ -32,7 +33,7 @@ class UnitPrice:
     @property
     def input_micro_usd_per_mtok(self) -> int:
         """The input price, to compare models with one another."""
-        return round(self.input * 1e6)
+        return _nearest(self.input * 1e6)
 
     def micro_usd(self, event: TokenEvent) -> int:
         """Price the tokens of `event` in whole micro-dollars."""
@@ -44,8 +45,19 @@ class UnitPrice:
         if self.tier_tokens and sent > self.tier_tokens:
             scale = self.tier_input / self.input if self.input else 1.0
             cost = plain * self.tier_input + cached * self.tier_cached + output * self.tier_output
-            return round(cost + written * self.cache_write * scale)
-        return round(plain * self.input + cached * self.cached + output * self.output + written * self.cache_write)
+            return _nearest(cost + written * self.cache_write * scale)
+        return _nearest(plain * self.input + cached * self.cached + output * self.output + written * self.cache_write)
+
+
+def _nearest(value: float) -> int:
+    """Do as `round` does, but for a call of it: half to even.
+
+    >>> [_nearest(value) for value in (0.5, 1.5, 2.4999)]
+    [0, 2, 2]
+    """
+    whole = floor(value)
+    rest = value - whole
+    return whole + 1 if rest > 0.5 or (rest == 0.5 and whole % 2) else whole
 
 
 CEILING: Final = UnitPrice(input=15.0, cached=15.0, output=75.0, cache_write=15.0, known=False)

@@ -150,6 +150,11 @@ class Rows:
         """Return how many agents were seen lately: the base of the blast radius."""
         return max(self.shard.active, min(len(self.agents), 100))
 
+    @property
+    def changed(self) -> int:
+        """About how many rows `drain` would return."""
+        return self.agents.changed + self.judge.agents.changed + len(self.judge.touched)
+
     def drain_usage(self) -> dict[str, list[WindowUsage]]:
         """Return the usage counters changed since the last call, by team."""
         teams: dict[str, list[WindowUsage]] = {}

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any
 
@@ -25,10 +25,13 @@ from streams.quarantine import QuarantineGate, record_of
 from streams.records import RecordBatch
 from streams.state import StateRows
 from streams.teams import TeamRecord
+from streams.usage import WindowUsage
 from streams.windows import MINUTE_S
 
 RECORDS_AT_ONCE = 500
-"""One atomic write of state holds the rows that so many records change; nothing else runs while they are judged."""
+"""Nothing else runs while so many records are judged."""
+ROWS_AT_ONCE = 1_000
+"""State is written when a batch is done, or so many rows have changed: about what fits into one atomic write."""
 STEP_ASIDE_S = 1.0
 
 log = logging.getLogger(__name__)
@@ -129,6 +132,7 @@ class Shards:
         Raises UndeliveredError or StateWriteError: the process has to end, and the batch is delivered again.
         """
         engine = self.engines.get((batch.topic, batch.partition)) or await self.restore(batch.topic, batch.partition)
+        waiting: list[Effects] = []
         for first in range(0, len(batch), RECORDS_AT_ONCE):
             await self._step_aside()
             part = slice(first, first + RECORDS_AT_ONCE)
@@ -136,14 +140,20 @@ class Shards:
                 batch.topic, batch.partition, batch.offsets[part], batch.timestamps_ms[part], batch.values[part]
             )
             with self._metrics.batch_s.time():
-                await self._carry_out(piece, engine, engine.feed(piece))
+                effects = engine.apply(piece)
+                waiting.append(effects)
+                await self._speak(piece, engine, effects)
+                if first + RECORDS_AT_ONCE >= len(batch) or engine.rows.changed >= ROWS_AT_ONCE:
+                    await self._write(piece, engine, waiting)
+                    waiting = []
 
     async def _step_aside(self) -> None:
+        await asyncio.sleep(0)
         with suppress(TimeoutError):
             async with asyncio.timeout(STEP_ASIDE_S):
                 await self.way_is_free.wait()
 
-    async def _carry_out(self, batch: RecordBatch, engine: Engine, effects: Effects) -> None:
+    async def _speak(self, batch: RecordBatch, engine: Engine, effects: Effects) -> None:
         """Decisions first: state that is written knows of them, so they must be out before it is."""
         messages = [
             Message(self._named["decisions"], d.scope.encode(), json.encode(d), 0)
@@ -152,30 +162,38 @@ class Shards:
         ]
         messages += [Message(self._named["acks"], d.scope.encode(), json.encode(d), 0) for d in effects.disobeyed]
         messages += self._quarantine(batch, engine, effects)
-        messages += self._team_records(batch, effects)
         if messages:
             await self._outlet.send(messages)
-        await self._rows[batch.topic].write(batch.partition, effects.rows)
-        note_effects(self._metrics, effects)
-        if engine.sightings is not None:
-            engine.sightings.judged(effects.verdicts)
+
+    async def _write(self, batch: RecordBatch, engine: Engine, waiting: Sequence[Effects]) -> None:
+        """Tell the teams, write the state, and only then count what was done."""
+        messages = self._team_records(batch, engine.rows.drain_usage(), waiting[-1].watermark_s)
+        if messages:
+            await self._outlet.send(messages)
+        await self._rows[batch.topic].write(batch.partition, engine.rows.drain())
+        for effects in waiting:
+            note_effects(self._metrics, effects)
+            if engine.sightings is not None:
+                engine.sightings.judged(effects.verdicts)
 
     def _quarantine(self, batch: RecordBatch, engine: Engine, effects: Effects) -> list[Message]:
         topic = self._named["quarantine"]
         admitted = self._gate.admit(effects.quarantined, engine.rows.shard.now_s)
         return [Message(topic, None, record_of(batch, found)) for found in admitted]
 
-    def _team_records(self, batch: RecordBatch, effects: Effects) -> list[Message]:
+    def _team_records(
+        self, batch: RecordBatch, teams: Mapping[str, list[WindowUsage]], watermark_s: float
+    ) -> list[Message]:
         topic, shard = self._named["teams"], f"{batch.topic}/{batch.partition}"
         # The watermark follows the counters of all teams: wherever the team stage's batches end, none comes too late.
         records = [
             Message(topic, team.encode(), msgpack.encode(TeamRecord(team, shard, 0.0, usage)))
-            for team, usage in effects.teams.items()
+            for team, usage in teams.items()
         ]
-        minute = int(effects.watermark_s // MINUTE_S)
+        minute = int(watermark_s // MINUTE_S)
         if self._minutes.get((batch.topic, batch.partition)) != minute:
             self._minutes[batch.topic, batch.partition] = minute
-            records += self.watermark_records(shard, effects.watermark_s)
+            records += self.watermark_records(shard, watermark_s)
         return records
 
     def watermark_records(self, shard: str, watermark_s: float) -> list[Message]:

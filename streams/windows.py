@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from detectors.row import Memory, Row
 from streams.usage import Usage
 
@@ -12,6 +14,7 @@ HOUR_S: Final = 3600
 HOURS_KEPT: Final = 26
 
 
+@mypyc_attr(acyclic=True)
 class Count(Memory):
     """What was used in one window, counted; `fresh` while nobody was told of the latest call."""
 
@@ -82,10 +85,13 @@ class Ledger(Memory):
         minutes = self.minutes
         closed = [s for s in minutes if s + MINUTE_S <= watermark_s]
         for start_s in closed:
-            self.hours.setdefault(start_s // HOUR_S * HOUR_S, Count()).plus(minutes.pop(start_s))
-        if closed:
-            _forget(self.hours, watermark_s - HOURS_KEPT * HOUR_S)
-            _forget(self.late, watermark_s - HOURS_KEPT * HOUR_S)
+            hour_s = start_s // HOUR_S * HOUR_S
+            hour = self.hours.get(hour_s)
+            if hour is None:
+                hour = self.hours[hour_s] = Count()
+                _forget(self.hours, watermark_s - HOURS_KEPT * HOUR_S)
+                _forget(self.late, watermark_s - HOURS_KEPT * HOUR_S)
+            hour.plus(minutes.pop(start_s))
         return bool(closed)
 
     def hour_total(self, start_s: int) -> Usage:
