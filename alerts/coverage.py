@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from alerts.gateway.wire import Ack
+from alerts.gateway.wire import STOPPED, Ack
 
 STALE_S = 10.0
 GONE_S = 3600.0
@@ -30,7 +30,7 @@ class Trouble(Struct, frozen=True):
 
 
 class Coverage:
-    """The gateways' latest reports. One that was silent for an hour is no longer counted.
+    """The gateways' latest reports. One that was stopped, or was silent for an hour, is no longer counted.
 
     A gateway obeys an order once it reports to have read past it, and believes what it reads. How long that took
     is known only if it had reported before.
@@ -64,6 +64,9 @@ class Coverage:
     def report(self, ack: Ack) -> list[str]:
         """Take a gateway's report in; return the names of the orders that it had not read when it reported last."""
         before = self.gateways.get(ack.gateway)
+        if ack.state == STOPPED:
+            self.gateways.pop(ack.gateway, None)
+            return []
         self.gateways[ack.gateway] = ack
         if before is None:
             self._first[ack.gateway] = ack.offset

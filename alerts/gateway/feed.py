@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from .guard import Guard, Kind
 from .storage import load, save
-from .wire import HEARTBEAT_KEY, Ack, WireError, encode_ack
+from .wire import HEARTBEAT_KEY, STOPPED, Ack, WireError, encode_ack
 
 ACK_EVERY_S = 2.0
 POLL_MS = 500
@@ -54,6 +54,7 @@ class Feed:
         self._changed = asyncio.Event()
         self._unsaved = asyncio.Event()
         self._ready = asyncio.Event()
+        self._saving: asyncio.Future[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -69,6 +70,8 @@ class Feed:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._saving is not None:
+            await self._saving
         if self._settings.snapshot is not None and self._unsaved.is_set():
             self._save(self.guard.snapshot())
 
@@ -153,7 +156,9 @@ class Feed:
             self._unsaved.clear()
             if not self.guard.can_vouch:
                 continue
-            await asyncio.to_thread(self._save, self.guard.snapshot())
+            # Shielded: a thread can't be cancelled, and whoever starts next reads what it writes.
+            self._saving = asyncio.ensure_future(asyncio.to_thread(self._save, self.guard.snapshot()))
+            await asyncio.shield(self._saving)
 
     def _save(self, content: bytes) -> None:
         assert self._settings.snapshot is not None
@@ -168,13 +173,7 @@ class Feed:
             producer = AIOKafkaProducer(acks=1, linger_ms=0, **self._settings.client)
             try:
                 await producer.start()
-                while True:
-                    self._changed.clear()
-                    await producer.send_and_wait(self._settings.acks_topic, encode_ack(self.ack()), partition=0)
-                    # Not wait_for: before Python 3.12 it can swallow the cancellation that stops us.
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(ACK_EVERY_S):
-                            await self._changed.wait()
+                await self._report(producer)
             except (KafkaError, OSError) as error:
                 log.warning("Can't report what is obeyed: %r", error)
             finally:
@@ -182,7 +181,22 @@ class Feed:
                     await producer.stop()
             await asyncio.sleep(ACK_EVERY_S)
 
-    def ack(self) -> Ack:
+    async def _report(self, producer: AIOKafkaProducer) -> None:
+        topic = self._settings.acks_topic
+        try:
+            while True:
+                self._changed.clear()
+                await producer.send_and_wait(topic, encode_ack(self.ack()), partition=0)
+                # Not wait_for: before Python 3.12 it can swallow the cancellation that stops us.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(ACK_EVERY_S):
+                        await self._changed.wait()
+        except asyncio.CancelledError:
+            # Nobody shall be called for a gateway that was meant to stop.
+            await producer.send(topic, encode_ack(self.ack(STOPPED)), partition=0)
+            raise
+
+    def ack(self, state: str = "") -> Ack:
         """Return the report that is due now."""
         now_s = self._clock()
         epoch, seq = self._latest
@@ -190,7 +204,7 @@ class Feed:
             gateway=self._settings.gateway_id,
             env=self._settings.env,
             at=now_s,
-            state=self.guard.health(now_s),
+            state=state or self.guard.health(now_s),
             offset=self.offset,
             epoch=epoch,
             seq=seq,

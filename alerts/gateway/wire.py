@@ -15,6 +15,8 @@ VERSION = 1
 SCOPE_KINDS = frozenset({"agent", "team", "run", "workflow", "global"})
 GLOBAL = "global:all"
 HEARTBEAT_KEY = "heartbeat:commander"
+STOPPED = "stopped"
+"""The state in a gateway's last report, when it is stopped on purpose."""
 ENVELOPE_BYTES_MAX = 64 * 1024
 SCOPE_CHARS_MAX = 512
 

@@ -93,6 +93,16 @@ def test_a_gateway_that_cannot_see_the_topic_is_in_trouble_though_it_reports() -
     assert coverage.troubles(103.0) == {"gw-1": Trouble("stale", 100.0)}
 
 
+def test_a_gateway_that_says_that_it_stops_is_no_longer_counted_until_it_is_back() -> None:
+    coverage = Coverage()
+    coverage.report(ack("gw-1", 100.0, 5))
+    coverage.report(ack("gw-1", 101.0, 5, "stopped"))
+    assert coverage.live(102.0) == []
+    assert coverage.troubles(200.0) == {}
+    coverage.report(ack("gw-1", 201.0, -1, "syncing"))
+    assert coverage.live(202.0) == ["gw-1"]
+
+
 def test_a_gateway_silent_for_an_hour_is_no_longer_counted() -> None:
     coverage = Coverage()
     coverage.watch(KILL, Order(offset=5, issued_s=100.0))

@@ -90,6 +90,14 @@ async def test_an_order_is_obeyed_reported_and_taken_back(wiring: Wiring) -> Non
         await until(lambda: not refuses(one) and not refuses(two))
 
 
+async def test_a_gateway_that_is_stopped_on_purpose_is_missed_by_nobody(wiring: Wiring) -> None:
+    async with commanding(wiring) as commander:
+        async with obeying(wiring) as feed:
+            assert await feed.wait_ready(20)
+            await until(lambda: commander.coverage.live(time.time()) == ["gw-1"])
+        await until(lambda: commander.coverage.live(time.time()) == [])
+
+
 async def test_orders_given_while_the_service_is_down_hold_when_it_is_back(wiring: Wiring) -> None:
     made = await order_directly(wiring, TRUST, Orders(ENV, "cli", KEYS), decision(Action.KILL), time.time)
     assert made is not None
