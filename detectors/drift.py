@@ -93,7 +93,7 @@ class Drift(Detector):
     `bar`: sum of deviations (above `slack`) that would justify a kill; `hours_min`: hours before it speaks.
     """
 
-    bar: float = 11.4
+    bar: float = 10.9
     slack: float = 0.6
     sigmas_max: float = 2.0
     learn_sigmas: float = 1.0

@@ -37,12 +37,12 @@ class Fanout(Detector):
     worth `prior_roots` runs. `children_free`: children of one tree that are usual for anyone.
     """
 
-    bar_nats: float = 7.8
+    bar_nats: float = 7.2
     parent_share: float = 0.05
     prior_roots: float = 20.0
     children_free: int = 12
     child_nats: float = 0.6
-    child_call_nats: float = 0.8
+    child_call_nats: float = 1.0
     pace_s: float = 15.0
     deeper_nats: float = 4.5
     erratic_max_nats: float = 4.0

@@ -46,7 +46,7 @@ class Snowball(Detector):
     `bar_nats`: evidence that justifies a kill; `prior_steps`, `memory_steps`, `berth` as in `loop`.
     """
 
-    bar_nats: float = 16.0
+    bar_nats: float = 15.6
     prior_steps: float = 40.0
     memory_steps: float = 2000.0
     berth: float = 1.4

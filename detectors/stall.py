@@ -54,6 +54,7 @@ class Stall(Detector):
 
     `bar_nats`: evidence that justifies a kill; `prior_steps`, `memory_steps`, `berth` as in `loop`.
     `small_tokens`: below this an input tells little by staying as it is, and the bar is `small_bar` times as high.
+    `young_calls`: until then the bar of an agent is `young_bar` times as high: new code has no record to lose.
     """
 
     bar_nats: float = 21.5
@@ -68,6 +69,8 @@ class Stall(Detector):
     learn_below_nats: float = 4.0
     small_tokens: int = 1000
     small_bar: float = 1.6
+    young_calls: int = 150
+    young_bar: float = 0.88
 
     def begin(self) -> StallMemory:
         """Return a memory with the habits of agents at large."""
@@ -109,6 +112,8 @@ class Stall(Detector):
         bar = min(max(self.bar_nats, self.berth * memory.record), self.bar_nats_max)
         if call.input_tokens < self.small_tokens:
             bar *= self.small_bar
+        elif scene.agent_calls < self.young_calls:
+            bar *= self.young_bar
         if total < SPEAK_FROM * bar:
             return memory, CALM
         span_s = max(1.0, call.now_s - run.stall_since_s)

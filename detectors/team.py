@@ -88,7 +88,7 @@ class TeamRise:
     a member to count.
     """
 
-    bar: float = 3.12
+    bar: float = 2.8
     member_max: float = 0.4
     calls_min: float = 2.0
     members_min: int = 4

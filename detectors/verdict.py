@@ -6,7 +6,7 @@ from typing import Final
 
 from detectors.contract import Score
 
-SPEAK_AT: Final = 0.4
+SPEAK_AT: Final = 0.5
 STEEP: Final = 5.0
 """Four fifths of the evidence that kills is worth an alert, seven eighths a hold."""
 
