@@ -13,7 +13,7 @@ _INPUT_NEAR: Final[tuple[float, ...]] = (0.0015, 0.005, 0.015, 0.04)
 _OUTPUT_NEAR: Final[tuple[float, ...]] = (0.03, 0.2)
 _UNLIKE: Final = 12
 _LOOPING: Final[tuple[float, ...]] = (
-    *(i * o for i in (0.35, 0.17, 0.08, 0.05) for o in (0.45, 0.4, 0.15)),
+    *[i * o for i in (0.35, 0.17, 0.08, 0.05) for o in (0.45, 0.4, 0.15)],
     0.35,
 )
 _HONEST: Final[tuple[float, ...]] = (

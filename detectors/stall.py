@@ -57,12 +57,13 @@ class Stall(Detector):
     `young_calls`: until then the bar of an agent is `young_bar` times as high: new code has no record to lose.
     """
 
-    bar_nats: float = 21.5
+    bar_nats: float = 23.0
     bar_nats_max: float = 120.0
     berth: float = 1.5
-    fade_s: float = 1200.0
+    fade_s: float = 5400.0
     forget: float = 0.015
     step_nats_max: float = 2.6
+    slow_nats_max: float = 0.15
     lasting_nats_max: float = 0.8
     prior_steps: float = 80.0
     memory_steps: float = 2000.0
@@ -70,7 +71,7 @@ class Stall(Detector):
     small_tokens: int = 1000
     small_bar: float = 1.6
     young_calls: int = 150
-    young_bar: float = 0.88
+    young_bar: float = 0.85
 
     def begin(self) -> StallMemory:
         """Return a memory with the habits of agents at large."""
@@ -99,7 +100,7 @@ class Stall(Detector):
         share = memory.turns[turn] / memory.turns_total
         run.erratic_nats = max(0.0, run.erratic_nats * 0.95 + log(_TURNS_ERRATIC[turn] / share))
         nats = lasting + log(_TURNS_RUNAWAY[turn] / share)
-        nats = min(nats + min(scene.pace_nats, 2.0), self.step_nats_max)
+        nats = min(nats + max(-self.slow_nats_max, min(scene.pace_nats, 2.0)), self.step_nats_max)
         total = run.stall_nats * (exp(-gap_s / self.fade_s) - self.forget) + nats
         if total <= 0.0:
             run.stall_nats, run.stall_steps = 0.0, 0

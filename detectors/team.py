@@ -11,8 +11,8 @@ from detectors.contract import CALM, SPEAK_FROM, Score, TeamMinute
 SLOT_S = 1800
 _DAY = 86_400 // SLOT_S
 _KEPT = 8 * _DAY
-_WINDOW = 5
-_LEVEL = _DAY // 2
+_WINDOW = 8
+_LEVEL = _DAY // 4
 
 
 class Member(Struct, array_like=True, gc=False):
@@ -78,7 +78,7 @@ class TeamMemory(Struct, array_like=True):
 class TeamRise:
     """Catches a rise that a whole team shares: each member a little above its usual at the same time.
 
-    Each half hour, what every member did in the last two and a half hours is compared with what it does at this time
+    Each half hour, what every member did in the last four hours is compared with what it does at this time
     of the day. One member counts for no more than `member_max` (a logarithm), so a single busy one is not a team; and
     what the other teams show at the same time is divided out, so neither a deploy nor Monday morning is. It warns; it
     does not kill. Fooled by a rise that hits all teams alike, by teams of fewer than `members_min` regular members,
@@ -88,8 +88,8 @@ class TeamRise:
     a member to count.
     """
 
-    bar: float = 2.8
-    member_max: float = 0.4
+    bar: float = 2.7
+    member_max: float = 0.5
     calls_min: float = 2.0
     members_min: int = 4
     most: float = 0.95
@@ -153,7 +153,7 @@ class TeamRise:
         if value < SPEAK_FROM:
             return CALM
         reason = (
-            f"{memory.rising} of {memory.regular} regular members are above their usual of the last 150 minutes, "
+            f"{memory.rising} of {memory.regular} regular members are above their usual of the last four hours, "
             f"the team by {exp(apart) - 1.0:.0%} more than other teams"
         )
         return Score(value, reason, "team")

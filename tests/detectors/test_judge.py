@@ -74,6 +74,18 @@ def test_calls_of_a_loop_that_overtake_one_another_on_their_way_count_as_well() 
     assert kills(judged(arriving))[0][0] - ONSET_S < 60
 
 
+def test_a_run_that_gets_nowhere_at_a_persons_pace_is_killed_within_two_hours() -> None:
+    random, now_s, made = Random(6), ONSET_S, []
+    for n in range(480):
+        now_s += random.lognormvariate(3.0, 0.5)
+        made.append(call(now_s, run="idle", step=n, input_tokens=int(60_000 * random.lognormvariate(0, 0.02)),
+                         output_tokens=int(random.lognormvariate(5.3, 0.9)) + 5))  # fmt: skip
+
+    found = kills(judged(made, sessions()))
+    assert found[0][1] == "run:idle"
+    assert found[0][0] - ONSET_S < 2 * HOUR_S
+
+
 def test_a_slow_loop_among_honest_calls_is_killed_within_two_hours() -> None:
     found = kills(judged(loop(60.0, 480), list(honest(START_S, 81))))
 
