@@ -19,6 +19,7 @@ from kafka_service import PARTITIONS, Installation, ServiceWorker
 from kafka_workers import until
 
 from detectors.memory import AgentMemory
+from detectors.row import unpack
 from streams.produce import Pace
 
 FULL = os.environ.get("BRAKELINE_STORM") == "1"
@@ -125,4 +126,4 @@ async def judged(site: Installation) -> Counter[str]:
     rows = {r.key: r.value for r in await site.read(site.changelog, PARTITIONS)}
     prefix = b"j:agents:"
     found = {k[len(prefix) :].decode(): v for k, v in rows.items() if k.startswith(prefix) and v is not None}
-    return Counter({agent: msgspec.msgpack.decode(row, type=AgentMemory).calls for agent, row in found.items()})
+    return Counter({agent: unpack(AgentMemory(), row).calls for agent, row in found.items()})
