@@ -17,6 +17,7 @@ from detectors.judge import compiled
 from streams.assembly import judge_of, prices_of, rules_of
 from streams.engine import Engine, EngineSettings
 from streams.events import TokenEvent, decode
+from streams.garbage import collect_seldom
 from streams.history import History
 from streams.prices import Prices
 from streams.records import RecordBatch
@@ -69,6 +70,7 @@ def replay_of(settings: Settings, shards: int = 1) -> Replay:
 
 def run(settings: Settings, source: str, sink: "Sink", shards: int = 1, *, remember: bool = False) -> Outcome:
     """Judge all events of `source`, writing decisions as they fall; `remember` keeps what a report needs."""
+    collect_seldom()
     replay, outcome, prices = replay_of(settings, shards), Outcome(), prices_of(settings)
     with _progress() as advance:
         for batch in batches(open_lines(source)):

@@ -1,12 +1,12 @@
 """The service as a process: its signals, its memory and its exit code."""
 
 import asyncio
-import gc
 import logging
 import signal
 from contextlib import suppress
 
 from streams.app import Service
+from streams.garbage import collect_seldom
 from streams.reload import Reader
 from streams.settings import Settings
 from streams.topology import prepare_topics
@@ -27,8 +27,7 @@ async def serve(settings: Settings, source: Reader | None = None) -> None:
 
 def run_service(settings: Settings, source: Reader | None = None) -> int:
     """Run the service; return the process's exit code."""
-    # Millions of long-lived rows: a full collection takes seconds and finds nothing, since rows have no cycles.
-    gc.set_threshold(50_000, 20, 1_000)
+    collect_seldom()
     try:
         asyncio.run(serve(settings, source))
     except WorkerError as error:
