@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from msgspec import Struct, field
+from msgspec import Struct, field, msgpack
 
 from detectors.contract import CALM, Scene, Score
+from detectors.row import Row
 
 _WINDOWS_S = (60, 3600, 86_400)
 _WORDS = ("this minute", "this hour (UTC)", "this day (UTC)")
@@ -16,6 +17,12 @@ class CeilingMemory(Struct, array_like=True, gc=False):
     starts_s: list[int] = field(default_factory=lambda: [0, 0, 0])
     micro_usd: list[int] = field(default_factory=lambda: [0, 0, 0])
     tokens: list[int] = field(default_factory=lambda: [0, 0, 0])
+
+
+def ceiling_carried(row: Row, memory: CeilingMemory | None) -> CeilingMemory | None:
+    """Carry the totals as part of a row; few scopes have a ceiling."""
+    packed = row.blob(b"" if memory is None else msgpack.encode(memory))
+    return msgpack.decode(packed, type=CeilingMemory) if packed else None
 
 
 @dataclass(frozen=True)

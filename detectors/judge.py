@@ -110,7 +110,7 @@ class Judge:
 
     def team_step(self, memory: TeamMemory | None, minute: TeamMinute) -> tuple[TeamMemory, Sequence[Verdict]]:
         """Judge one closed minute of a team."""
-        memory = memory or TeamMemory({})
+        memory = memory or TeamMemory()
         scope, verdicts = f"team:{minute.team}", []
         ceiling = self._limits.of(scope, self.parameters.team_ceiling)
         if ceiling.active:

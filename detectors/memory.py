@@ -2,9 +2,7 @@
 
 from typing import Final, cast
 
-from msgspec import msgpack
-
-from detectors.ceiling import CeilingMemory
+from detectors.ceiling import CeilingMemory, ceiling_carried
 from detectors.contract import RunTrack, TreeTrack
 from detectors.drift import DriftMemory
 from detectors.errors import ErrorsMemory
@@ -67,8 +65,7 @@ class AgentMemory(Kept):
         runs = row.texts(list(self.runs))
         for run in runs:
             self.runs.setdefault(run, RunTrack()).carry(row)
-        ceiling = row.blob(b"" if self.ceiling is None else msgpack.encode(self.ceiling))
-        self.ceiling = msgpack.decode(ceiling, type=CeilingMemory) if ceiling else None
+        self.ceiling = ceiling_carried(row, self.ceiling)
         for i in range(len(KINDS)):
             if row.flag(self.held[i] is not None):
                 memory = self.held[i] or KINDS[i]()

@@ -65,7 +65,7 @@ class Row:
         raise NotImplementedError
 
     def reals(self, values: Floats) -> Floats:
-        """Carry up to 253 floats."""
+        """Carry floats."""
         count = self.whole(len(values))
         if not self.unpacking:
             for value in values:

@@ -24,7 +24,7 @@ def killed(state: JudgeState, scope: str, now_s: float, until_s: float | None) -
             owner.calm()
             state.agents.touch(tree.agent, owner)
     elif kind == "team":
-        state.teams.setdefault(name, TeamMemory({})).blocked_until_s = until_s
+        state.teams.setdefault(name, TeamMemory()).blocked_until_s = until_s
         state.touched.add(("teams", name))
 
 

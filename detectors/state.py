@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from typing import Final
 
-from msgspec import msgpack
-
 from detectors.contract import Call
 from detectors.memory import RUN_IDLE_S, AgentMemory, ShardMemory, TreeMemory
 from detectors.row import pack, unpack
@@ -65,7 +63,7 @@ class JudgeState:
         if table == "shard":
             return pack(self.shard)
         team = self.teams.get(key)
-        return None if team is None else msgpack.encode(team)
+        return None if team is None else pack(team)
 
     def restore(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
         """Take back the (table, key, value) that `drain` gave out; a table this version doesn't know is left."""
@@ -80,7 +78,7 @@ class JudgeState:
             elif table == "shard":
                 self.shard = unpack(ShardMemory(), value)
             elif table == "teams":
-                self.teams[key] = msgpack.decode(value, type=TeamMemory)
+                self.teams[key] = unpack(TeamMemory(), value)
 
     def tree(self, root: str, agent: str, now_s: float) -> TreeMemory:
         """Return the tree of a root run, begun if need be."""

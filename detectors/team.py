@@ -2,36 +2,46 @@
 
 from dataclasses import dataclass
 from math import exp, log, sqrt
+from typing import Final
 
-from msgspec import Struct
-
-from detectors.ceiling import CeilingMemory
+from detectors.ceiling import CeilingMemory, ceiling_carried
 from detectors.contract import CALM, SPEAK_FROM, Score, TeamMinute
+from detectors.row import Memory, Row, zeros
 
-SLOT_S = 1800
-_DAY = 86_400 // SLOT_S
-_KEPT = 8 * _DAY
-_WINDOW = 8
-_LEVEL = _DAY // 4
+SLOT_S: Final = 1800
+_DAY: Final = 86_400 // SLOT_S
+_KEPT: Final = 8 * _DAY
+_WINDOW: Final = 8
+_LEVEL: Final = _DAY // 4
 
 
-class Member(Struct, array_like=True, gc=False):
+class Member(Memory):
     """A member's calls by half hour over eight days (a ring), and how far it usually strays."""
 
-    ring: list[int]
-    since: int
-    last: int
-    square: float = 0.3
+    def __init__(self, slot: int = 0) -> None:
+        self.ring = zeros(_KEPT)
+        self.since = slot
+        self.last = slot
+        self.square = 0.3
 
-    def calls(self, slot: int, slots: int) -> int:
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.ring = row.reals(self.ring)
+        self.since = row.whole(self.since)
+        self.last = row.whole(self.last)
+        self.square = row.real(self.square)
+
+    def calls(self, slot: int, slots: int) -> float:
         """Return the calls of `slots` half hours, the last of them `slot`."""
-        ring = self.ring
-        return sum(ring[s % _KEPT] for s in range(slot - slots + 1, slot + 1))
+        ring, total = self.ring, 0.0
+        for s in range(slot - slots + 1, slot + 1):
+            total += ring[s % _KEPT]
+        return total
 
     def turn(self, slot: int) -> None:
         """Empty the half hours since the last turn."""
         for s in range(max(self.last + 1, slot - _KEPT + 1), slot + 1):
-            self.ring[s % _KEPT] = 0
+            self.ring[s % _KEPT] = 0.0
         self.last = max(self.last, slot)
 
     def expected(self, slot: int) -> float | None:
@@ -53,25 +63,42 @@ class Member(Struct, array_like=True, gc=False):
         return self.calls(slot + 1, _WINDOW + 2) * _WINDOW / (_WINDOW + 2)
 
 
-class TeamMemory(Struct, array_like=True):
+class TeamMemory(Memory):
     """The members of a team, and what their latest window showed.
 
     `rise` and `weight` sum the members' rises, weighted by how steady each is; `square` is how far the team's own
     figure usually strays.
     """
 
-    members: dict[str, Member] = {}
-    slot: int = 0
-    due: bool = False
-    rise: float = 0.0
-    weight: float = 0.0
-    regular: int = 0
-    rising: int = 0
-    square: float = 1.0
-    since_s: float = 0.0
-    told: bool = False
-    blocked_until_s: float = 0.0
-    ceiling: CeilingMemory | None = None
+    def __init__(self) -> None:
+        self.members: dict[str, Member] = {}
+        self.slot = 0
+        self.due = False
+        self.rise = 0.0
+        self.weight = 0.0
+        self.regular = 0
+        self.rising = 0
+        self.square = 1.0
+        self.since_s = 0.0
+        self.told = False
+        self.blocked_until_s = 0.0
+        self.ceiling: CeilingMemory | None = None
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        for name in row.texts(list(self.members)):
+            self.members.setdefault(name, Member()).carry(row)
+        self.slot = row.whole(self.slot)
+        self.due = row.flag(self.due)
+        self.rise = row.real(self.rise)
+        self.weight = row.real(self.weight)
+        self.regular = row.whole(self.regular)
+        self.rising = row.whole(self.rising)
+        self.square = row.real(self.square)
+        self.since_s = row.real(self.since_s)
+        self.told = row.flag(self.told)
+        self.blocked_until_s = row.real(self.blocked_until_s)
+        self.ceiling = ceiling_carried(row, self.ceiling)
 
 
 @dataclass(frozen=True)
@@ -96,7 +123,7 @@ class TeamRise:
 
     def begin(self) -> TeamMemory:
         """Return a team without members."""
-        return TeamMemory({})
+        return TeamMemory()
 
     def step(self, memory: TeamMemory, minute: TeamMinute) -> tuple[TeamMemory, Score]:
         """Count a minute; when a half hour is over weigh it, and judge it when the other teams have too."""
@@ -116,7 +143,7 @@ class TeamRise:
             name = agent.partition("/")[0]
             member = memory.members.get(name)
             if member is None:
-                member = memory.members[name] = Member([0] * _KEPT, slot, slot)
+                member = memory.members[name] = Member(slot)
             member.turn(slot)
             member.ring[slot % _KEPT] += calls
         return memory, score

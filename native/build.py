@@ -33,6 +33,7 @@ NATIVE = (
     "detectors/state.py",
     "detectors/surge.py",
     "detectors/table.py",
+    "detectors/team.py",
     "detectors/tempo.py",
     "detectors/verdict.py",
     "streams/attribution.py",
@@ -44,6 +45,7 @@ NATIVE = (
     "streams/prices.py",
     "streams/rows.py",
     "streams/sentence.py",
+    "streams/teams.py",
     "streams/validation.py",
     "streams/windows.py",
 )

@@ -2,59 +2,77 @@
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct, field, msgpack
+from msgspec import msgpack
 
 from alerts.decision import Decision, Evidence
 from alerts.policy import Blast, Breach, RuleBook, Standing, decide
 from detectors.contract import TeamMinute
 from detectors.judge import Judge, TeamMemory, Verdict
+from detectors.row import Memory, Row, pack, unpack
 from detectors.team import rise_of
-from streams.effects import WindowUsage
-from streams.windows import HOUR_S, MINUTE_S, Usage
+from streams.usage import TeamRecord, WindowUsage
+from streams.windows import HOUR_S, HOURS_KEPT, MINUTE_S, Count
 
-HOURS_KEPT = 26
-
-
-class TeamRecord(Struct, frozen=True, array_like=True):
-    """One record of the internal teams topic, keyed by team; a team of "" only carries a shard's watermark."""
-
-    team: str
-    shard: str
-    watermark_s: float
-    usage: list[WindowUsage] = []
+__all__ = ["TeamRecord", "TeamRow", "Teams"]
 
 
-class TeamRow(Struct, array_like=True):
-    """What is known of one team: open minutes and late hours by agent, closed hours in sum."""
+class TeamRow(Memory):
+    """What is known of one team: open minutes and late hours by agent, closed hours in sum.
 
-    minutes: dict[int, dict[str, Usage]] = {}
-    late: dict[int, dict[str, Usage]] = {}
-    hours: dict[int, Usage] = {}
-    closed_s: int = 0
-    standing: Standing = field(default_factory=Standing)
-    memory: TeamMemory | None = None
+    The judge's memory has a row of its own, as it is larger and changes once a minute.
+    """
+
+    def __init__(self) -> None:
+        self.minutes: dict[int, dict[str, Count]] = {}
+        self.late: dict[int, dict[str, Count]] = {}
+        self.hours: dict[int, Count] = {}
+        self.closed_s = 0
+        self.standing = Standing()
+        self.memory: TeamMemory | None = None
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        _carry_members(row, self.minutes)
+        _carry_members(row, self.late)
+        for start_s in row.wholes(list(self.hours)):
+            self.hours.setdefault(start_s, Count()).carry(row)
+        self.closed_s = row.whole(self.closed_s)
+        self.standing = msgpack.decode(row.blob(msgpack.encode(self.standing)), type=Standing)
 
     def merge(self, seen: WindowUsage) -> None:
         """Take a counter in; what belongs to a closed minute is counted, not judged."""
-        if seen.window_s == MINUTE_S and seen.start_s >= self.closed_s:
-            table = self.minutes.setdefault(seen.start_s, {})
+        start_s = seen.start_s
+        if seen.window_s == MINUTE_S and start_s >= self.closed_s:
+            table = self.minutes.setdefault(start_s, {})
         else:
-            table = self.late.setdefault(seen.start_s // HOUR_S * HOUR_S, {})
-        table.setdefault(seen.agent, Usage()).merge(seen.usage)
+            table = self.late.setdefault(start_s // HOUR_S * HOUR_S, {})
+        count = table.get(seen.agent)
+        if count is None:
+            count = table[seen.agent] = Count()
+        count.merge(seen.usage)
 
-    def close(self, watermark_s: float) -> list[tuple[int, dict[str, Usage]]]:
+    def close(self, watermark_s: float) -> list[tuple[int, dict[str, Count]]]:
         """Close the minutes that all shards have passed, oldest first."""
         closed = [(s, self.minutes[s]) for s in sorted(self.minutes) if s + MINUTE_S <= watermark_s]
         for start_s, members in closed:
             del self.minutes[start_s]
             self.closed_s = start_s + MINUTE_S
-            hour = self.hours.setdefault(start_s // HOUR_S * HOUR_S, Usage())
-            for usage in members.values():
-                hour.plus(usage)
-        for table in (self.hours, self.late):
-            for start_s in [s for s in table if s < watermark_s - HOURS_KEPT * HOUR_S]:
-                del table[start_s]
+            hour = self.hours.setdefault(start_s // HOUR_S * HOUR_S, Count())
+            for count in members.values():
+                hour.plus(count)
+        if closed:
+            for start_s in [s for s in self.hours if s < watermark_s - HOURS_KEPT * HOUR_S]:
+                del self.hours[start_s]
+            for start_s in [s for s in self.late if s < watermark_s - HOURS_KEPT * HOUR_S]:
+                del self.late[start_s]
         return closed
+
+
+def _carry_members(row: Row, table: dict[int, dict[str, Count]]) -> None:
+    for start_s in row.wholes(list(table)):
+        members = table.setdefault(start_s, {})
+        for name in row.texts(list(members)):
+            members.setdefault(name, Count()).carry(row)
 
 
 class Teams:
@@ -73,6 +91,7 @@ class Teams:
         self._shards = shards
         self._lateness_s = lateness_s
         self._touched: set[str] = set()
+        self._judged: set[str] = set()
 
     def reconfigure(self, rules: RuleBook, judge: Judge) -> None:
         """Judge by these from now on; all that is known stays."""
@@ -118,12 +137,13 @@ class Teams:
         return decisions
 
     def _judge_minute(
-        self, team: str, start_s: int, members: dict[str, Usage], others: tuple[float, float]
+        self, team: str, start_s: int, members: dict[str, Count], others: tuple[float, float]
     ) -> list[Decision]:
         row = self._row(team)
         now_s = start_s + MINUTE_S + self._lateness_s
         counters = {a: (u.calls, u.tokens, u.micro_usd) for a, u in members.items()}
         minute = TeamMinute(team, float(start_s), now_s, counters, others)
+        self._judged.add(team)
         row.memory, verdicts = self._judge.team_step(row.memory, minute)
         rules = self._rules.of(f"team:{team}", team)
         found = [decide(rules, row.standing, _breach(v, team), now_s, blast=Blast([]), agents=1) for v in verdicts]
@@ -131,18 +151,28 @@ class Teams:
 
     def drain(self) -> dict[bytes, bytes | None]:
         """Return the rows changed since the last call, with the shards' watermarks."""
-        rows: dict[bytes, bytes | None] = {f"t:{t}".encode(): msgpack.encode(self.rows[t]) for t in self._touched}
+        rows: dict[bytes, bytes | None] = {f"t:{team}".encode(): pack(self.rows[team]) for team in self._touched}
+        for team in self._judged:
+            memory = self.rows[team].memory
+            if memory is not None:
+                rows[f"m:{team}".encode()] = pack(memory)
         rows[b"w:"] = msgpack.encode(self.watermarks)
         self._touched.clear()
+        self._judged.clear()
         return rows
 
     def restore(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Take the rows back that `drain` gave out."""
         for key, value in rows:
-            if key == b"w:":
+            kind, _, team = key.decode().partition(":")
+            if kind == "w":
                 self.watermarks = msgpack.decode(value, type=dict[str, float])
+                continue
+            row = self.rows.setdefault(team, TeamRow())
+            if kind == "m":
+                row.memory = unpack(TeamMemory(), value)
             else:
-                self.rows[key[2:].decode()] = msgpack.decode(value, type=TeamRow)
+                unpack(row, value)
 
 
 def _others(rises: Mapping[str, tuple[float, float]], team: str) -> tuple[float, float]:

@@ -39,3 +39,12 @@ class WindowUsage(Struct, frozen=True, array_like=True):
     start_s: int
     window_s: int
     usage: Usage
+
+
+class TeamRecord(Struct, frozen=True, array_like=True):
+    """One record of the internal teams topic, keyed by team; a team of "" only carries a shard's watermark."""
+
+    team: str
+    shard: str
+    watermark_s: float
+    usage: list[WindowUsage] = []

@@ -42,6 +42,12 @@ class Count(Memory):
         self.tokens += other.tokens
         self.micro_usd += other.micro_usd
 
+    def merge(self, other: Usage) -> None:
+        """Take the larger of each counter: repeats and disorder of cumulative counters change nothing."""
+        self.calls = max(self.calls, other.calls)
+        self.tokens = max(self.tokens, other.tokens)
+        self.micro_usd = max(self.micro_usd, other.micro_usd)
+
     def usage(self) -> Usage:
         """Return a copy for the wire."""
         return Usage(self.calls, self.tokens, self.micro_usd)

@@ -33,7 +33,7 @@ def test_totals_are_the_same_in_any_order_and_with_repeats() -> None:
     other.merge([TeamRecord("", s, 2 * HOUR_S) for s in ("e/0", "e/1")])
 
     assert other.rows["t"].hours == plain.rows["t"].hours
-    assert plain.rows["t"].hours[0] == Usage(360, 36_000, 3_600)
+    assert plain.rows["t"].hours[0].usage() == Usage(360, 36_000, 3_600)
 
 
 def test_a_minute_is_not_closed_before_every_shard_has_passed_it() -> None:
