@@ -21,6 +21,7 @@ from streams.reload import Reading
 from streams.settings import Settings
 from streams.web.access import Access
 from streams.web.board import Board
+from streams.web.histories import Histories
 from streams.web.page import Page
 from streams.web.screens import Facts, Screens
 from streams.windows import Usage
@@ -41,6 +42,7 @@ class Filled:
         self.orders = Orders(ENV, "w", KEYS)
         self.orders.take_over()
         self.board = Board(ENV, self.orders, 10_000)
+        self.histories = Histories()
         self.board.read.complete = True
         self.board.read.beat_s = now_s
         self.decisions: list[Decision] = []
@@ -106,8 +108,8 @@ class Filled:
         held = settings or Settings()
         facts = Facts(lambda: held, lambda: Reading(good_at_s=self.now_s), lambda: [])
         page = Page(
-            self.board, Screens(self.board, facts), Access(held.page), self.desk(), self.note, lambda: self.now_s,
-            secure=held.page.oidc is not None,
+            self.board, Screens(self.board, facts), self.histories, Access(held.page), self.desk(), self.note,
+            lambda: self.now_s, secure=held.page.oidc is not None,
         )  # fmt: skip
         app = web.Application()
         page.mount(app)

@@ -1,13 +1,13 @@
 """Spend by who pays, over an hour, a day or a week, from all shards."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from msgspec import Struct, structs
 
 from streams.attribution import Payer
 from streams.pulse import SpendHour
-from streams.windows import HOUR_S, Usage
+from streams.windows import HOUR_S, HOURS_KEPT, Usage
 
 Dimension = Literal["team", "product", "cost_center", "use_case", "model", "environment"]
 Span = Literal["hour", "day", "week"]
@@ -21,9 +21,13 @@ DIMENSIONS: Mapping[Dimension, str] = {
     "environment": "Environment",
 }
 HOURS: Mapping[Span, int] = {"hour": 1, "day": 24, "week": 168}
+BARS: Mapping[Span, int] = {"hour": 1, "day": 24, "week": 7}
 KEPT_H = 170
-EXACT_H = 48
-"""Younger hours are kept by shard, since they may still grow; older ones are summed up over the shards."""
+GROWS_H = HOURS_KEPT + 2
+"""Younger hours may still grow, and are known by shard and payer; of older ones only the sums are kept."""
+
+Counters = tuple[int, int, int]
+"""Calls, tokens, micro-dollars."""
 
 
 class Line(Struct, frozen=True):
@@ -43,88 +47,77 @@ class Statement(Struct, frozen=True):
     lines: tuple[Line, ...]
     spend_usd: float
     calls: int
-    unattributed_usd: float
     from_s: int
-    more: int = 0
-    """Names that are summed up in the line before the unattributed."""
 
 
 class Accounts:
-    """What each payer used in each hour of the last week."""
+    """What was used in each hour of the last week, by each dimension."""
 
     def __init__(self) -> None:
-        self._hours: dict[int, dict[str, dict[Payer, Usage]]] = {}
-        self._payers: dict[Payer, Payer] = {}
+        self._sums: dict[int, dict[Dimension, dict[str, Usage]]] = {}
+        self._known: dict[int, dict[tuple[str, Payer], Counters]] = {}
+        self._closed_s = 0
 
     def take(self, told: SpendHour) -> None:
         """Take in what a shard tells of an hour; counters only grow, so repeats and disorder change nothing."""
-        table = self._hours.setdefault(told.hour_s, {}).setdefault(told.shard, {})
+        if told.hour_s < self._closed_s:
+            return
+        known = self._known.setdefault(told.hour_s, {})
+        sums = self._sums.setdefault(told.hour_s, {by: {} for by in DIMENSIONS})
         for payer, usage in told.usage:
-            same = self._payers.setdefault(payer, payer)
-            known = table.get(same)
-            if known is None:
-                table[same] = usage
-            else:
-                known.merge(usage)
+            before = known.get((told.shard, payer), (0, 0, 0))
+            now = (
+                max(before[0], usage.calls), max(before[1], usage.tokens), max(before[2], usage.micro_usd),
+            )  # fmt: skip
+            if now == before:
+                continue
+            known[told.shard, payer] = now
+            more = Usage(now[0] - before[0], now[1] - before[1], now[2] - before[2])
+            for by, table in sums.items():
+                table.setdefault(getattr(payer, by), Usage()).plus(more)
 
     def forget(self, now_s: float) -> None:
-        """Drop what is older than a week, and sum up over the shards what can't change any more."""
-        for hour_s in [h for h in self._hours if h < now_s - KEPT_H * HOUR_S]:
-            del self._hours[hour_s]
-        for hour_s, shards in self._hours.items():
-            if hour_s < now_s - EXACT_H * HOUR_S and len(shards) > 1:
-                total: dict[Payer, Usage] = {}
-                for table in shards.values():
-                    for payer, usage in table.items():
-                        total.setdefault(payer, Usage()).plus(usage)
-                self._hours[hour_s] = {"": total}
+        """Drop what is older than a week, and the particulars of hours that can't change any more."""
+        self._closed_s = max(self._closed_s, int(now_s) // HOUR_S * HOUR_S - GROWS_H * HOUR_S)
+        for hour_s in [h for h in self._known if h < self._closed_s]:
+            del self._known[hour_s]
+        for hour_s in [h for h in self._sums if h < now_s - KEPT_H * HOUR_S]:
+            del self._sums[hour_s]
 
-    def statement(self, dimension: Dimension, span: Span, now_s: float, lines_max: int = 50) -> Statement:
+    def statement(self, by: Dimension, span: Span, now_s: float, lines_max: int = 50) -> Statement:
         """Return who spent how much since the full hour that the span begins with."""
         first_s = int(now_s) // HOUR_S * HOUR_S - (HOURS[span] - 1) * HOUR_S
+        width_s = HOURS[span] * HOUR_S // BARS[span]
         totals: dict[str, Usage] = {}
-        bars: dict[str, dict[int, int]] = {}
-        width_s = HOUR_S if span != "week" else 24 * HOUR_S
-        for hour_s, shards in self._hours.items():
-            if hour_s < first_s:
-                continue
+        bars: dict[str, list[float]] = {}
+        for hour_s, sums in self._sums.items():
             slot = (hour_s - first_s) // width_s
-            for table in shards.values():
-                for payer, usage in table.items():
-                    name: str = getattr(payer, dimension)
+            if 0 <= slot < BARS[span]:
+                for name, usage in sums[by].items():
                     totals.setdefault(name, Usage()).plus(usage)
-                    slots = bars.setdefault(name, {})
-                    slots[slot] = slots.get(slot, 0) + usage.micro_usd
-        slots_count = {"hour": 1, "day": 24, "week": 7}[span]
-        return _statement(totals, {n: _filled(b, slots_count) for n, b in bars.items()}, first_s, lines_max)
+                    bars.setdefault(name, [0.0] * BARS[span])[slot] += usage.micro_usd / 1e6
+        whole = Usage()
+        for usage in totals.values():
+            whole.plus(usage)
+        lines = tuple(_lines(totals, bars, whole, lines_max))
+        return Statement(lines, whole.micro_usd / 1e6, whole.calls, first_s)
 
 
-def _filled(slots: Mapping[int, int], count: int) -> tuple[float, ...]:
-    return tuple(slots.get(number, 0) / 1e6 for number in range(count))
-
-
-def _statement(
-    totals: Mapping[str, Usage], bars: Mapping[str, tuple[float, ...]], first_s: int, lines_max: int
-) -> Statement:
-    whole = Usage()
-    for usage in totals.values():
-        whole.plus(usage)
-
+def _lines(
+    totals: Mapping[str, Usage], bars: Mapping[str, list[float]], whole: Usage, lines_max: int
+) -> Iterator[Line]:
     def line(name: str, usage: Usage) -> Line:
         share = usage.micro_usd / whole.micro_usd if whole.micro_usd else 0.0
-        return Line(name, usage.calls, usage.tokens, usage.micro_usd / 1e6, share, bars.get(name, ()))
+        shown = tuple(bars.get(name, ()))
+        return Line(name, usage.calls, usage.tokens, usage.micro_usd / 1e6, share, shown)
 
     ranked = sorted(((n, u) for n, u in totals.items() if n), key=lambda item: (-item[1].micro_usd, item[0]))
-    lines = [line(name, usage) for name, usage in ranked[:lines_max]]
-    rest = Usage()
-    for _, usage in ranked[lines_max:]:
-        rest.plus(usage)
-    more = max(0, len(ranked) - lines_max)
-    if more:
-        lines.append(structs.replace(line("", rest), name=f"{more} more"))
-    nobody = totals.get("", Usage())
-    if nobody.calls:
-        lines.append(line("", nobody))
-    return Statement(
-        tuple(lines), whole.micro_usd / 1e6, whole.calls, nobody.micro_usd / 1e6, first_s, more
-    )  # fmt: skip
+    for name, usage in ranked[:lines_max]:
+        yield line(name, usage)
+    if more := ranked[lines_max:]:
+        rest = Usage()
+        for _, usage in more:
+            rest.plus(usage)
+        yield structs.replace(line("", rest), name=f"{len(more)} more", bars=())
+    if "" in totals:
+        yield line("", totals[""])

@@ -1,12 +1,13 @@
 """The agents that are at work: what they spend by the minute, what is usual for them, what the judge said last."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct, field
 
 from streams.attribution import Payer
 from streams.pulse import AgentPulse, Pulse, Scored
 from streams.web.series import Series
+from streams.windows import MINUTE_S
 
 IDLE_S = 3_600.0
 SCORE_S = 900.0
@@ -41,28 +42,36 @@ class Agents:
     def take(self, pulse: Pulse) -> None:
         """Take in what a shard tells."""
         self.now_s = max(self.now_s, pulse.at_s)
-        for told in pulse.agents:
-            self._put(pulse.shard, told, pulse.at_s)
+        counters = [(lane, start_s // MINUTE_S, spent) for lane, start_s, spent in self._counters(pulse)]
+        if counters:
+            self.series.put(*zip(*counters, strict=True))
         for scored in pulse.scores:
             self.scores[scored.scope] = scored
             self._score_of[scored.agent] = scored
         if self.now_s - self._cleaned_s > 60.0:
             self._forget_idle()
 
-    def _put(self, shard: str, told: AgentPulse, at_s: float) -> None:
+    def _counters(self, pulse: Pulse) -> Iterator[tuple[int, int, int]]:
+        for told in pulse.agents:
+            agent = self._known(told)
+            if agent is None:
+                continue
+            lane = agent.lanes.get(pulse.shard)
+            if lane is None:
+                lane = agent.lanes[pulse.shard] = self.series.open()
+            agent.last_s = max(agent.last_s, pulse.at_s)
+            for start_s, micro_usd in told.minutes.items():
+                yield lane, start_s, micro_usd
+
+    def _known(self, told: AgentPulse) -> Agent | None:
         agent = self.known.get(told.agent)
         if agent is None:
             if len(self.known) >= AGENTS_MAX:
-                return
+                return None
             agent = self.known[told.agent] = Agent(told.agent, told.payer)
-        lane = agent.lanes.get(shard)
-        if lane is None:
-            lane = agent.lanes[shard] = self.series.open()
         agent.payer = told.payer
-        agent.last_s = max(agent.last_s, at_s)
         agent.usual_usd_per_min, agent.peak_usd_per_min = told.usual_usd_per_min, told.peak_usd_per_min
-        for start_s, micro_usd in told.minutes.items():
-            self.series.put(lane, start_s, micro_usd)
+        return agent
 
     def _forget_idle(self) -> None:
         self._cleaned_s = self.now_s
@@ -82,6 +91,12 @@ class Agents:
         """Return what each agent spent in the minute before `now_s`."""
         rates = (self.series.rates(now_s) / 1e6).tolist()
         return {name: sum(rates[lane] for lane in agent.lanes.values()) for name, agent in self.known.items()}
+
+    def usd_per_min_of(self, names: Iterable[str], now_s: float) -> float:
+        """Return what these agents spent together in the minute before `now_s`."""
+        rates = self.series.rates(now_s)
+        lanes = [lane for name in names if (agent := self.known.get(name)) for lane in agent.lanes.values()]
+        return float(rates[lanes].sum()) / 1e6
 
     def minutes(self, names: Iterable[str], now_s: float, minutes: int) -> list[float]:
         """Return what these agents spent together by minute, oldest first, in dollars."""

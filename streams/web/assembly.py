@@ -18,6 +18,7 @@ from streams.settings import Settings
 from streams.web.access import Access
 from streams.web.actions import page_desk
 from streams.web.board import Board
+from streams.web.histories import Histories
 from streams.web.page import Page
 from streams.web.reader import Reader
 from streams.web.screens import Facts, Screens
@@ -47,12 +48,14 @@ class WorkersPage:
         # Without keys: this book of the kill topic can only be read.
         self.board = Board(env, Orders(env, "page", {}), page.calls_kept)
         self._enabled = page.enabled
+        histories = Histories()
         self._broadcast = Broadcast(engines, outlet, named)
-        self._reader = Reader(self.board, client, named, partitions, trust, clock)
+        self._reader = Reader(self.board, histories, client, named, partitions, trust, clock)
 
         self._page = Page(
             self.board,
             Screens(self.board, Facts(settings, reading, troubles)),
+            histories,
             Access(page),
             page_desk(self.board, outlet, named, clock),
             partial(audit.note, outlet, named["audit"]),

@@ -52,6 +52,7 @@ class Board:
         self.decisions: deque[Decision] = deque(maxlen=DECISIONS_KEPT)
         self.audit: deque[Audited] = deque(maxlen=AUDIT_KEPT)
         self.read = Read()
+        self._ordered = -1
 
     def take(self, what: str, key: bytes | None, value: bytes | None, now_s: float) -> None:
         """Take in a record of one of our topics, named without its prefix."""
@@ -69,7 +70,10 @@ class Board:
             self.read.unreadable += 1
 
     def ordered(self, command: Command, offset: int) -> None:
-        """Take in a command of the kill topic whose signature was verified."""
+        """Take in a command of the kill topic whose signature was verified; one that was read before is left out."""
+        if offset <= self._ordered:
+            return
+        self._ordered = offset
         self.commands.append(command)
         self.obedience.ordered(command, offset)
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 from streams.attribution import Payer
 from streams.pulse import Calls, digest_of
 
-PAYERS_MAX = 1 << 20
+PAYERS_MAX = 100_000
 
 
 class Found(Struct, frozen=True):
@@ -32,6 +32,8 @@ class RecentCalls:
 
     def add(self, calls: Calls) -> None:
         """Take in a pulse's calls; the oldest give way."""
+        if len(self._payers) + len(calls.payers) > PAYERS_MAX:
+            self._forget()
         numbers = np.asarray([self._number(payer) for payer in calls.payers], np.uint32)
         digests = np.frombuffer(calls.digests, np.uint64)
         if not len(digests):
@@ -46,14 +48,12 @@ class RecentCalls:
     def _number(self, payer: Payer) -> int:
         number = self._numbers.get(payer)
         if number is None:
-            if len(self._payers) >= PAYERS_MAX:
-                self._forget()
             number = self._numbers[payer] = len(self._payers)
             self._payers.append(payer)
         return number
 
     def _forget(self) -> None:
-        """Payers are as many as calls: begin anew rather than grow."""
+        """Payers are nearly as many as calls: begin anew rather than grow."""
         self._payers.clear()
         self._numbers.clear()
         self._digests[:] = 0

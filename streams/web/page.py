@@ -13,6 +13,7 @@ from streams.web.access import Access, Person
 from streams.web.actions import click_of
 from streams.web.board import Board
 from streams.web.drawing import chart
+from streams.web.histories import Histories
 from streams.web.live import Streams
 from streams.web.oidc import Denied
 from streams.web.rendering import Renderer
@@ -43,6 +44,7 @@ class Page:
         self,
         board: Board,
         screens: Screens,
+        histories: Histories,
         access: Access,
         desk: Desk,
         audit: Callable[[Audited], Awaitable[None]],
@@ -59,6 +61,7 @@ class Page:
         self._secure = secure
         self._render = Renderer()
         self._streams = Streams()
+        self._histories = histories
 
     def mount(self, app: web.Application) -> None:
         """Add the page's addresses."""
@@ -146,7 +149,8 @@ class Page:
         found = self._board.lookup(request.match_info["name"])
         if found is None:
             raise Missing("There is no such incident (any more).")
-        body = json.encode(chart(self._board, found[0], self._clock()))
+        noted = self._histories.of(found[0].id)
+        body = json.encode(chart(self._board, found[0], noted, self._clock()))
         return web.Response(body=body, content_type="application/json")
 
     async def _press(self, request: web.Request, person: Person) -> web.StreamResponse:

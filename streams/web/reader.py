@@ -12,6 +12,7 @@ from alerts.gateway.keys import Trust
 from alerts.gateway.wire import Command
 from streams.commander import View, Wiring
 from streams.web.board import AUDIT_KEPT, Board
+from streams.web.histories import Histories
 
 READ = ("incidents", "spend", "acks", "audit", "decisions", "pulse")
 """In the order in which they matter."""
@@ -19,8 +20,8 @@ PULSE_BACK_S = 5_400.0
 DAY_S = 86_400.0
 ACKS_BACK = 2_000
 RETRY_S = 5.0
-RECORDS_AT_ONCE = 200
-"""Between two chances for the worker's own work."""
+RECORDS_AT_ONCE = 8
+"""Between two chances for the worker's own work; a pulse has some hundred agents."""
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Reader:
     def __init__(
         self,
         board: Board,
+        histories: Histories,
         client: Mapping[str, Any],
         named: Mapping[str, str],
         partitions: Mapping[str, int],
@@ -41,10 +43,13 @@ class Reader:
     ) -> None:
         """`named` gives the topics' names, `partitions` how many each of them has."""
         self._board = board
+        self._histories = histories
         self._client = client
         self._named = {topic: what for what, topic in named.items()}
         self._topics = named
         self._partitions = partitions
+        self._read: dict[TopicPartition, int] = {}
+        """Where to go on after a failure."""
         self._trust = trust
         self._clock = clock
 
@@ -88,14 +93,17 @@ class Reader:
             partitions = [TopicPartition(topic, n) for topic in topics for n in range(self._partitions[topic])]
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
-            for partition, start in (await self._starts(consumer, partitions, ends)).items():
-                consumer.seek(partition, start)
+            starts = await self._starts(consumer, partitions, ends)
+            for partition in partitions:
+                consumer.seek(partition, self._read.get(partition, starts[partition]))
             left = {p for p in partitions if await consumer.position(p) < ends[p]}
             while True:
                 await self._take(await consumer.getmany(timeout_ms=500))
                 left = {p for p in left if await consumer.position(p) < ends[p]}
                 self._board.read.complete = self._board.read.complete or not left
-                self._board.accounts.forget(self._clock())
+                if self._board.read.complete:
+                    self._board.accounts.forget(self._clock())
+                    self._histories.note(self._board, self._clock())
         finally:
             await consumer.stop()
 
@@ -105,6 +113,7 @@ class Reader:
             what = self._named[partition.topic]
             for record in records:
                 self._board.take(what, record.key, record.value, self._clock())
+                self._read[partition] = record.offset + 1
                 taken += 1
                 if taken % RECORDS_AT_ONCE == 0:
                     await asyncio.sleep(0)

@@ -1,5 +1,7 @@
 """Spend by lane and minute for the last hour and a bit: one block of numbers, however many lanes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,13 +34,14 @@ class Series:
         self._spent[lane] = 0
         self._free.append(lane)
 
-    def put(self, lane: int, start_s: int, micro_usd: int) -> None:
-        """Take in a minute's counter; what is older than the ring is left out."""
-        minute = start_s // MINUTE_S
-        self._advance(minute)
-        if minute > self._minute - MINUTES:
-            place = minute % MINUTES
-            self._spent[lane, place] = max(self._spent[lane, place], micro_usd)
+    def put(self, lanes: Sequence[int], minutes: Sequence[int], micro_usd: Sequence[int]) -> None:
+        """Take in counters, each of a lane and a minute (Unix minutes); what is older than the ring is left out."""
+        if not lanes:
+            return
+        self._advance(max(minutes))
+        rows, when = np.asarray(lanes), np.asarray(minutes)
+        kept = when > self._minute - MINUTES
+        np.maximum.at(self._spent, (rows[kept], when[kept] % MINUTES), np.asarray(micro_usd, np.int64)[kept])
 
     def _advance(self, minute: int) -> None:
         if minute > self._minute:

@@ -72,6 +72,11 @@ class Stands:
         for command in board.orders.active(now_s):
             found = board.book.find(command.incident_id) or board.book.current(command.scope)
             self._note(_ordered(command, found.id if found else ""), str(command.evidence.get("agent", "")))
+        self._all = self._by_scope.get("global:all", WELL)
+        teams = {scope: stand for scope, stand in self._by_scope.items() if scope.startswith("team:")}
+        self._teams = {scope.partition(":")[2]: stand for scope, stand in teams.items()}
+        if self._all is not WELL:
+            self._teams.setdefault("", self._all)
 
     def _note(self, stand: Stand, agent: str) -> None:
         _raise(self._by_scope, stand.scope, stand)
@@ -81,12 +86,9 @@ class Stands:
 
     def of(self, agent: Agent) -> Stand:
         """Return the worst of an agent, its runs, its team and everything."""
-        found = [
-            self._by_agent.get(agent.name, WELL),
-            self._by_scope.get(f"team:{agent.payer.team}", WELL),
-            self._by_scope.get("global:all", WELL),
-        ]
-        worst = max(found, key=lambda stand: stand.level)
+        worst = self._by_agent.get(agent.name, self._all)
+        if self._teams:
+            worst = max(worst, self._teams.get(agent.payer.team, WELL), self._all, key=lambda stand: stand.level)
         if worst.level is Level.OK and (scored := self._agents.score(agent.name)) is not None:
             return Stand(Level.WATCH, scored.scope, "", scored.reason, scored.detector)
         return worst

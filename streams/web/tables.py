@@ -1,4 +1,4 @@
-"""The dear questions, answered at most once a second however many ask."""
+"""The dear questions, answered at most once in two seconds however many ask."""
 
 from collections.abc import Mapping
 
@@ -10,12 +10,13 @@ from streams.web.standing import Level, Stands
 from streams.web.table import Row, Sheet, Wanted, choices, lately, row_of, sheet
 
 SHEETS_MAX = 64
+TURN_S = 2.0
 
 
 class Crowd(Struct, frozen=True):
-    """All agents at one second."""
+    """All agents at one time."""
 
-    second: int
+    turn: int
     rows: tuple[Row, ...]
     usd_per_min: float
     usual_usd_per_min: float
@@ -26,7 +27,7 @@ class Crowd(Struct, frozen=True):
 
 
 class Tables:
-    """Remembers this second's answers."""
+    """Remembers the answers of this turn of two seconds."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -36,7 +37,7 @@ class Tables:
 
     def crowd(self, now_s: float) -> Crowd:
         """Return everybody."""
-        if self._crowd is None or self._crowd.second != int(now_s):
+        if self._crowd is None or self._crowd.turn != int(now_s / TURN_S):
             self._crowd = _crowd(self._board, now_s)
             self._sheets.clear()
         return self._crowd
@@ -70,4 +71,4 @@ def _crowd(board: Board, now_s: float) -> Crowd:
     usual = sum(agent.usual_usd_per_min for agent in agents.known.values())
     total = sum(rates.values())
     spark = lately(board, agents.known, total, now_s)
-    return Crowd(int(now_s), rows, total, usual, spark, counts, choices(board))
+    return Crowd(int(now_s / TURN_S), rows, total, usual, spark, counts, choices(board))

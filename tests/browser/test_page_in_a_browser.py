@@ -76,7 +76,7 @@ async def test_the_first_paint_with_ten_thousand_agents_is_quick(window: Window)
     seen = []
     async with serving(filled.app(ARMED)) as url:
         for _ in range(5):
-            filled.now_s += 1.0  # Nothing is remembered from the visit before.
+            filled.now_s += 2.0  # Nothing is remembered from the visit before.
             async with window.open() as tab:
                 await tab.goto(url)
                 seen.append(await tab.evaluate(PAINTED))

@@ -100,20 +100,25 @@ function marks(list) {
     ctx.font = `600 ${11 * devicePixelRatio}px system-ui, sans-serif`;
     ctx.fillStyle = ctx.strokeStyle = colour("--text");
     ctx.lineWidth = 1.5 * devicePixelRatio;
-    let free = -Infinity;
+    const scale = devicePixelRatio;
+    const groups = [];
     for (const mark of list) {
       const x = plot.valToPos(mark.at_s, "x", true);
       if (x < bbox.left || x > bbox.left + bbox.width) continue;
-      ctx.setLineDash([4 * devicePixelRatio, 3 * devicePixelRatio]);
+      ctx.setLineDash([4 * scale, 3 * scale]);
       ctx.beginPath();
       ctx.moveTo(x, bbox.top);
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
-      const width = ctx.measureText(mark.label).width;
-      const left = x + width + 8 > bbox.left + bbox.width ? x - width - 5 * devicePixelRatio : x + 5 * devicePixelRatio;
-      if (left < free) continue;
-      free = left + width;
-      ctx.fillText(mark.label, left, bbox.top + 11 * devicePixelRatio);
+      const group = groups.at(-1);
+      if (group && x - group.x < 60 * scale) group.labels.push(mark.label);
+      else groups.push({ x, labels: [mark.label] });
+    }
+    for (const { x, labels } of groups) {
+      const text = labels.slice(-3).join(", ");
+      const width = ctx.measureText(text).width;
+      const fits = x + width + 8 * scale < bbox.left + bbox.width;
+      ctx.fillText(text, fits ? x + 5 * scale : x - width - 5 * scale, bbox.top + 11 * scale);
     }
     ctx.restore();
   };

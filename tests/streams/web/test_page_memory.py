@@ -66,21 +66,37 @@ def copied(told: SpendHour) -> SpendHour:
     )
 
 
-def test_old_hours_are_summed_up_and_then_forgotten() -> None:
+def test_old_hours_are_closed_to_repeats_and_then_forgotten() -> None:
     accounts = Accounts()
-    for hours_ago, shard in itertools.product((0, 60, 160, 200), range(3)):
-        accounts.take(SpendHour(f"events/{shard}", HOUR_S - 3600 * hours_ago, [(Payer("a"), Usage(1, 1, 1_000_000))]))
-    accounts.forget(NOW_S)
+    told = [
+        SpendHour(f"events/{shard}", HOUR_S - 3600 * hours_ago, [(Payer("a"), Usage(1, 1, 1_000_000))])
+        for hours_ago, shard in itertools.product((0, 60, 160, 200), range(3))
+    ]
+    for _ in range(2):
+        for each in told:
+            accounts.take(each)
+        accounts.forget(NOW_S)
 
     assert accounts.statement("team", "week", NOW_S).spend_usd == pytest.approx(9.0)
     assert accounts.statement("team", "day", NOW_S).spend_usd == pytest.approx(3.0)
 
 
+def test_names_beyond_the_lines_are_summed_up_and_the_unattributed_comes_last() -> None:
+    accounts = Accounts()
+    usage = [(Payer(name), Usage(1, 1, number)) for number, name in enumerate(["", "a", "b", "c", "d"], 1)]
+    accounts.take(SpendHour("events/0", HOUR_S, usage))
+    found = accounts.statement("team", "hour", NOW_S, lines_max=2)
+
+    assert [(line.name, round(1e6 * line.spend_usd)) for line in found.lines] == [
+        ("d", 5), ("c", 4), ("2 more", 5), ("", 1),
+    ]  # fmt: skip
+    assert found.spend_usd == pytest.approx(sum(line.spend_usd for line in found.lines))
+
+
 def test_a_rate_is_of_the_last_sixty_seconds() -> None:
     series = Series(1)
     lane = series.open()
-    series.put(lane, 600, 6_000_000)
-    series.put(lane, 660, 1_000_000)
+    series.put([lane, lane], [10, 11], [6_000_000, 1_000_000])
 
     assert series.rates(660.0)[lane] == pytest.approx(7_000_000)
     assert series.rates(690.0)[lane] == pytest.approx(4_000_000)
@@ -90,19 +106,16 @@ def test_a_rate_is_of_the_last_sixty_seconds() -> None:
 def test_the_ring_over_the_minutes_forgets_what_it_has_passed() -> None:
     series = Series(1)
     lane = series.open()
-    series.put(lane, 0, 5)
-    series.put(lane, 60 * (MINUTES - 1), 7)
+    series.put([lane, lane, lane], [0, MINUTES - 1, 0], [5, 7, 4])
     assert series.lately([lane], 60.0 * (MINUTES - 1), MINUTES).tolist() == [5, *[0] * (MINUTES - 2), 7]
-    series.put(lane, 60 * MINUTES, 9)
-    series.put(lane, 0, 99)
+    series.put([lane, lane], [0, MINUTES], [99, 9])
     assert series.lately([lane], 60.0 * MINUTES, MINUTES).tolist() == [*[0] * (MINUTES - 2), 7, 9]
 
 
 def test_more_lanes_than_were_made_room_for_keep_what_they_had() -> None:
     series = Series(1)
     lanes = [series.open() for _ in range(5)]
-    for lane in lanes:
-        series.put(lane, 60, lane + 1)
+    series.put(lanes, [1] * 5, [lane + 1 for lane in lanes])
     assert [series.lately([lane], 60.0, 1)[0] for lane in lanes] == [lane + 1 for lane in lanes]
 
 

@@ -93,7 +93,7 @@ async def test_a_stopped_run_stops_its_agents_row_and_a_stopped_team_all_of_its(
     runaway(filled, "runner", scope="run:4f1c")
     assert await names(client, "/?state=stopped") == ["runner"]
     runaway(filled, "x", scope="team:t", incident_id="of-a-team")
-    filled.now_s += 1.0
+    filled.now_s += 2.0
     assert set(await names(client, "/?state=stopped")) == {"runner", "mate"}
 
 
@@ -127,10 +127,25 @@ async def test_the_chart_has_the_minutes_the_usual_band_and_the_marks(filled: Fi
     drawn = await (await client.get("/incidents/incident-coder-7/chart")).json()
 
     assert len(drawn["at_s"]) == len(drawn["seen"])
-    assert drawn["seen"][-2] == pytest.approx(1.32)
-    assert drawn["seen"][-1] is None, "the current minute isn't over"
+    assert drawn["seen"][-3] == pytest.approx(1.32)
+    assert drawn["seen"][-2] == pytest.approx(0.4 + 1.32 / 2), "of the last sixty seconds"
+    assert drawn["seen"][-1] is None, "room for what is done in this minute"
     assert (drawn["usual"], drawn["peak"]) == (0.02, 0.08)
     assert [mark["label"] for mark in drawn["marks"]] == ["kill"]
+
+
+async def test_the_chart_remembers_the_night_in_the_morning(filled: Filled, client: Client) -> None:
+    runaway(filled)
+    night_s = filled.now_s
+    for minutes in range(1, 500):
+        filled.now_s = night_s + 60.0 * minutes
+        filled.pulse([agent("other", filled.now_s, [0.1, 0.1])])
+        filled.histories.note(filled.board, filled.now_s)
+    drawn = await (await client.get("/incidents/incident-coder-7/chart")).json()
+
+    assert "coder-7" not in filled.board.agents.known, "the table has long forgotten it"
+    assert max(value for value in drawn["seen"] if value is not None) == pytest.approx(1.32)
+    assert drawn["at_s"][0] < night_s < drawn["marks"][0]["at_s"] + 1.0
 
 
 async def test_unattributed_spend_is_shown_as_such_and_the_sum_is_whole(filled: Filled, client: Client) -> None:
