@@ -45,6 +45,7 @@ NATIVE = (
     "streams/prices.py",
     "streams/rows.py",
     "streams/sentence.py",
+    "streams/sightings.py",
     "streams/teams.py",
     "streams/validation.py",
     "streams/windows.py",

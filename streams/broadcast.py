@@ -7,7 +7,7 @@ from msgspec import msgpack
 
 from streams.engine import Engine
 from streams.outlet import Message, Outlet
-from streams.pulse import hours_of
+from streams.pulse import hours_of, pulses_of
 
 PULSE_S = 2.0
 SPEND_EVERY = 8
@@ -41,7 +41,7 @@ class Broadcast:
                 await self._outlet.send(messages)
 
     def _pulses(self, shard: str, engine: Engine) -> list[Message]:
-        found = [] if engine.sightings is None else engine.sightings.drain(shard, engine.rows)
+        found = [] if engine.sightings is None else pulses_of(shard, engine.sightings, engine.rows)
         return [Message(self._named["pulse"], shard.encode(), msgpack.encode(pulse), 0) for pulse in found]
 
     def _hours(self, shard: str, engine: Engine) -> list[Message]:

@@ -15,10 +15,10 @@ from streams.event import Event
 from streams.events import RECORD_BYTES_MAX, TokenEvent, decode, decode_one
 from streams.obedience import Obedience
 from streams.prices import Prices
-from streams.pulse import Sightings
 from streams.records import RecordBatch
 from streams.rows import AgentRow, Rows
 from streams.sentence import Sentence
+from streams.sightings import Sightings
 from streams.validation import Rejected, Validator
 from streams.windows import MINUTE_S
 
@@ -141,7 +141,7 @@ class Engine:
         effects.spend_micro_usd[event.team] = effects.spend_micro_usd.get(event.team, 0) + spend
         payer = self.rows.attribution.book(event, at_s, tokens, spend)
         if self.sightings is not None:
-            self.sightings.saw(event, payer, at_s, spend)
+            self.sightings.saw(event.event_id, event.agent, payer, at_s, spend)
         if at_s < now_s - self.settings.lateness_s:
             effects.counts.late += 1
             self.rows.book_late(event.agent, row, at_s, tokens, spend)

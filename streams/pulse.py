@@ -12,14 +12,11 @@ from typing import Any, TypeVar
 from msgspec import MsgspecError, Struct, field, msgpack
 
 from detectors.state import family
-from detectors.verdict import Verdict
 from streams.attribution import Attribution, Payer, PayerKey, payer_of
-from streams.event import Event
 from streams.rows import Rows
-from streams.windows import MINUTE_S, Usage
+from streams.sightings import Sightings
+from streams.windows import Usage
 
-CALLS_MAX = 50_000
-"""Calls noted between two pulses of a shard; more are not to be found by their id."""
 CALLS_A_RECORD = 10_000
 PIECE = 400
 
@@ -103,56 +100,35 @@ def digest_of(event_id: str) -> int:
     return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "little")
 
 
-class Sightings:
-    """What happened in a shard since the last pulse. `saw` is called for every event, so it does very little."""
+def reopened(sightings: Sightings, rows: Rows) -> None:
+    """After a restart, have the open minutes told again: their last pulse may not have gone out."""
+    for name, start_s in rows.open_minutes():
+        sightings.active.setdefault(name, set()).add(start_s)
 
-    def __init__(self) -> None:
-        self.active: set[tuple[str, int]] = set()
-        self.payers: dict[str, PayerKey] = {}
-        self.scores: dict[str, Scored] = {}
-        self._calls: list[tuple[str, PayerKey, float, int]] = []
 
-    def saw(self, event: Event, payer: PayerKey, at_s: float, micro_usd: int) -> None:
-        """Note a call."""
-        self.payers[event.agent] = payer
-        self.active.add((event.agent, int(at_s) // MINUTE_S * MINUTE_S))
-        if len(self._calls) < CALLS_MAX:
-            self._calls.append((event.event_id, payer, at_s, micro_usd))
+def pulses_of(shard: str, sightings: Sightings, rows: Rows) -> list[Pulse]:
+    """Return what there is to tell, in records of less than a megabyte each, and begin anew."""
+    agents = [_agent(name, starts, sightings, rows) for name, starts in sightings.active.items() if name in rows.agents]
+    scores = [
+        Scored(said.scope, agent, at_s, said.value, said.detector, said.reason)
+        for at_s, agent, said in sightings.verdicts.values()
+    ]
+    told: list[dict[str, Any]] = [{"agents": part} for part in pieces(agents)]
+    told += [{"scores": part} for part in pieces(scores)]
+    told += [{"calls": part} for part in _packed(sightings.calls)]
+    sightings.clear()
+    return [Pulse(shard, rows.shard.now_s, **fields) for fields in told]
 
-    def judged(self, verdicts: Iterable[tuple[float, str, Verdict]]) -> None:
-        """Note what the judge said: when, of which agent, and what; the last word on a scope counts."""
-        for at_s, agent, said in verdicts:
-            self.scores[said.scope] = Scored(said.scope, agent, at_s, said.value, said.detector, said.reason)
 
-    def restored(self, rows: Rows) -> None:
-        """Tell the open minutes again: their last pulse may not have gone out."""
-        self.active |= set(rows.open_minutes())
-
-    def drain(self, shard: str, rows: Rows) -> list[Pulse]:
-        """Return what there is to tell, in records of less than a megabyte each, and begin anew."""
-        by_agent: dict[str, list[int]] = {}
-        for agent, start_s in self.active:
-            by_agent.setdefault(agent, []).append(start_s)
-        agents = [self._agent(name, starts, rows) for name, starts in by_agent.items() if name in rows.agents]
-        told: list[dict[str, Any]] = [{"agents": part} for part in pieces(agents)]
-        told += [{"scores": part} for part in pieces(list(self.scores.values()))]
-        told += [{"calls": part} for part in _packed(self._calls)]
-        self.active.clear()
-        self.payers.clear()
-        self.scores.clear()
-        self._calls.clear()
-        return [Pulse(shard, rows.shard.now_s, **fields) for fields in told]
-
-    def _agent(self, name: str, starts: Iterable[int], rows: Rows) -> AgentPulse:
-        row = rows.agents[name]
-        key = self.payers.get(name)
-        payer = Payer(row.team, environment=row.environment) if key is None else payer_of(key)
-        memory = rows.judge.agents.get(family(name))
-        usual = peak = 0.0
-        if memory is not None and memory.surge is not None:
-            usual, peak = memory.surge.usd_per_min()[1], memory.surge.peak_usd_per_min()
-        minutes = row.ledger.minutes
-        return AgentPulse(name, payer, usual, peak, {s: minutes[s].micro_usd for s in starts if s in minutes})
+def _agent(name: str, starts: Iterable[int], sightings: Sightings, rows: Rows) -> AgentPulse:
+    row = rows.agents.peek(name)
+    key = sightings.payers.get(name)
+    payer = Payer(row.team, environment=row.environment) if key is None else payer_of(key)
+    known, usual, peak = rows.judge.agents, 0.0, 0.0
+    if family(name) in known and (surge := known.peek(family(name)).surge) is not None:
+        usual, peak = surge.usd_per_min()[1], surge.peak_usd_per_min()
+    minutes = row.ledger.minutes
+    return AgentPulse(name, payer, usual, peak, {s: minutes[s].micro_usd for s in starts if s in minutes})
 
 
 def pieces(values: list[Piece]) -> list[list[Piece]]:

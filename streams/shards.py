@@ -20,9 +20,10 @@ from streams.metrics import Metrics
 from streams.noting import note_effects
 from streams.outlet import Message, Outlet
 from streams.prices import Prices
-from streams.pulse import Sightings
+from streams.pulse import reopened
 from streams.quarantine import QuarantineGate, record_of
 from streams.records import RecordBatch
+from streams.sightings import Sightings
 from streams.state import StateRows
 from streams.teams import TeamRecord
 from streams.usage import WindowUsage
@@ -74,7 +75,7 @@ class Shards:
         engine.restore((key, value) for key, value in rows.items() if not key.startswith(b"team\0"))
         if self.watched:
             engine.sightings = Sightings()
-            engine.sightings.restored(engine.rows)
+            reopened(engine.sightings, engine.rows)
         self.engines[topic, partition] = engine
         if engine.rows.shard.offset >= 0:
             await self._remember(engine, TopicPartition(topic, partition))

@@ -18,7 +18,7 @@ PURE = (
     "detectors/*.py",
     "alerts/{decision,policy,incident,incidents,lifecycle,grouping,commands,message,coverage,obedience}.py",
     "alerts/gateway/{guard,wire}.py",
-    "streams/{attribution,events,effects,engine,windows,rows,teams,duplicates,obedience,pulse,sentence}.py",
+    "streams/{attribution,events,effects,engine,windows,rows,teams,duplicates,obedience,pulse,sentence,sightings}.py",
 )
 IMPURE_MODULES = {
     *("asyncio", "http", "io", "logging", "os", "pathlib", "secrets", "select", "shutil", "signal", "socket", "ssl"),

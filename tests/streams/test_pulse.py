@@ -6,7 +6,8 @@ from feeding import T0_S, batch, engine, event
 from msgspec import msgpack
 
 from streams.engine import Engine
-from streams.pulse import PIECE, Pulse, Sightings, decode_hour, decode_pulse, digest_of, hours_of
+from streams.pulse import PIECE, Pulse, decode_hour, decode_pulse, digest_of, hours_of, pulses_of, reopened
+from streams.sightings import Sightings
 
 RECORD_BYTES_MAX = 1_000_000
 
@@ -19,7 +20,7 @@ def watched() -> Engine:
 
 def told(found: Engine) -> list[Pulse]:
     assert found.sightings is not None
-    pulses = [decode_pulse(msgpack.encode(pulse)) for pulse in found.sightings.drain("events/0", found.rows)]
+    pulses = [decode_pulse(msgpack.encode(pulse)) for pulse in pulses_of("events/0", found.sightings, found.rows)]
     return [pulse for pulse in pulses if pulse is not None]
 
 
@@ -63,7 +64,7 @@ def test_open_minutes_are_told_again_after_a_restart() -> None:
     rows = first.feed(batch([event(0)])).rows
     second.restore((key, value) for key, value in rows.items() if value is not None)
     assert second.sightings is not None
-    second.sightings.restored(second.rows)
+    reopened(second.sightings, second.rows)
 
     assert [agent.minutes for pulse in told(second) for agent in pulse.agents] == [
         agent.minutes for pulse in told(first) for agent in pulse.agents
@@ -86,7 +87,7 @@ def test_every_record_fits_however_long_the_names_are() -> None:
         for part in hours_of("events/0", found.rows.attribution, hour_s)
     ]
 
-    pulses = found.sightings.drain("events/0", found.rows) if found.sightings else []
+    pulses = pulses_of("events/0", found.sightings, found.rows) if found.sightings else []
     assert max(len(msgpack.encode(record)) for record in (*pulses, *hours)) < RECORD_BYTES_MAX
     assert sum(len(pulse.agents) for pulse in pulses) == 3 * PIECE
     assert sum(len(hour.usage) for hour in hours) == 3 * PIECE

@@ -252,13 +252,14 @@ def test_what_a_shard_tells_is_what_the_page_shows() -> None:
     from feeding import T0_S, batch, engine, event
     from msgspec import msgpack
 
-    from streams.pulse import Sightings
+    from streams.pulse import pulses_of
+    from streams.sightings import Sightings
 
     judged: Engine = engine()
     judged.sightings = Sightings()
     judged.feed(batch([event(n, T0_S + n, product="p", model="gpt-4o") for n in range(30)]))
     filled = Filled(T0_S + 30.0)
-    for pulse in judged.sightings.drain("events/0", judged.rows):
+    for pulse in pulses_of("events/0", judged.sightings, judged.rows):
         filled.board.take("pulse", None, msgpack.encode(pulse), filled.now_s)
 
     agents = filled.board.agents
