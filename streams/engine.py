@@ -10,7 +10,7 @@ from alerts.policy import RuleBook, Rules
 from detectors.contract import Call
 from detectors.judge import Judge
 from streams.duplicates import Seen, SeenIds
-from streams.effects import Effects, Quarantined
+from streams.effects import Effects, Quarantined, WindowUsage
 from streams.event import Event
 from streams.events import RECORD_BYTES_MAX, TokenEvent, decode, decode_one
 from streams.obedience import Obedience
@@ -56,9 +56,15 @@ class Engine:
     def feed(self, batch: RecordBatch) -> Effects:
         """Apply the records that have not been applied yet and return what follows from them."""
         effects = self.apply(batch)
-        effects.teams = self.rows.drain_usage()
+        effects.teams = self.drain_usage()
         effects.rows = self.rows.drain()
         return effects
+
+    def drain_usage(self) -> dict[str, list[WindowUsage]]:
+        """Return the usage counters changed since the last call, by team."""
+        if self.sightings is not None:
+            self.sightings.moved(self.rows.minutes_changed())
+        return self.rows.drain_usage()
 
     def apply(self, batch: RecordBatch) -> Effects:
         """Do as `feed`, but leave what is to be drained from the rows, so that several batches are written as one."""

@@ -6,7 +6,6 @@ that doesn't know yet that it lost a shard, change nothing.
 
 from array import array
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
 from typing import Any, TypeVar
 
 from msgspec import MsgspecError, Struct, field, msgpack
@@ -14,7 +13,7 @@ from msgspec import MsgspecError, Struct, field, msgpack
 from detectors.state import family
 from streams.attribution import Attribution, Payer, PayerKey, payer_of
 from streams.rows import Rows
-from streams.sightings import Sightings
+from streams.sightings import SeenCalls, Sightings
 from streams.windows import Usage
 
 CALLS_A_RECORD = 10_000
@@ -48,10 +47,10 @@ class Scored(Struct, frozen=True, array_like=True):
 
 
 class Calls(Struct, array_like=True):
-    """Calls by the digest of their event id, as columns of packed integers (64, 16, 32 and 64 bits)."""
+    """Calls as columns: their ids, a line each, then packed integers (16, 32 and 64 bits)."""
 
     payers: list[Payer] = []
-    digests: bytes = b""
+    ids: bytes = b""
     payer: bytes = b""
     at_s: bytes = b""
     micro_usd: bytes = b""
@@ -95,15 +94,9 @@ def decode_hour(value: bytes | None) -> SpendHour | None:
         return None
 
 
-def digest_of(event_id: str) -> int:
-    """Return the 64 bits by which a call is found again, the same in every process."""
-    return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "little")
-
-
 def reopened(sightings: Sightings, rows: Rows) -> None:
     """After a restart, have the open minutes told again: their last pulse may not have gone out."""
-    for name, start_s in rows.open_minutes():
-        sightings.active.setdefault(name, set()).add(start_s)
+    sightings.moved(rows.open_minutes())
 
 
 def pulses_of(shard: str, sightings: Sightings, rows: Rows) -> list[Pulse]:
@@ -136,22 +129,34 @@ def pieces(values: list[Piece]) -> list[list[Piece]]:
     return [values[first : first + PIECE] for first in range(0, len(values), PIECE)]
 
 
-def _packed(calls: Iterable[tuple[str, PayerKey, float, int]]) -> Iterator[Calls]:
-    numbers: dict[PayerKey, int] = {}
-    columns = array("Q"), array("H"), array("I"), array("Q")
-    for event_id, key, at_s, micro_usd in calls:
-        if len(columns[0]) >= CALLS_A_RECORD or len(numbers) >= PIECE:
-            yield _columns(numbers, columns)
-            numbers, columns = {}, (array("Q"), array("H"), array("I"), array("Q"))
-        row = digest_of(event_id), numbers.setdefault(key, len(numbers)), int(at_s), micro_usd
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
-    if columns[0]:
-        yield _columns(numbers, columns)
+def _packed(seen: SeenCalls) -> Iterator[Calls]:
+    """Cut calls into records of at most `CALLS_A_RECORD` calls and `PIECE` payers."""
+    first = 0
+    while first < len(seen.ids):
+        numbers: dict[PayerKey, int] = {}
+        payer = array("H")
+        for key in seen.payers[first : first + CALLS_A_RECORD]:
+            number = numbers.setdefault(key, len(numbers))
+            if number >= PIECE:
+                break
+            payer.append(number)
+        part = slice(first, first + len(payer))
+        first += len(payer)
+        at_s, micro_usd = array("I", map(int, seen.at_s[part])), array("Q", seen.micro_usd[part])
+        named = [payer_of(key) for key in list(numbers)[:PIECE]]
+        yield Calls(named, _lines(seen.ids[part]), payer.tobytes(), at_s.tobytes(), micro_usd.tobytes())
 
 
-def _columns(numbers: Iterable[PayerKey], columns: "tuple[array[int], ...]") -> Calls:
-    return Calls([payer_of(key) for key in numbers], *(column.tobytes() for column in columns))
+def _lines(ids: list[str]) -> bytes:
+    text = "\n".join(ids)
+    if text.count("\n") >= len(ids):
+        text = "\n".join(line_of(each) for each in ids)
+    return text.encode("utf-8", "replace")
+
+
+def line_of(event_id: str) -> str:
+    """Return an id as it stands in its line."""
+    return event_id.replace("\n", " ")
 
 
 def hours_of(shard: str, books: Attribution, hour_s: int) -> list[SpendHour]:

@@ -155,6 +155,10 @@ class Rows:
         """About how many rows `drain` would return."""
         return self.agents.changed + self.judge.agents.changed + len(self.judge.touched)
 
+    def minutes_changed(self) -> list[tuple[str, int]]:
+        """Return which agent's usage of which minute `drain_usage` will give out."""
+        return [(name, start_s) for name, _, start_s, window_s, _ in self._told if window_s == MINUTE_S]
+
     def drain_usage(self) -> dict[str, list[WindowUsage]]:
         """Return the usage counters changed since the last call, by team."""
         teams: dict[str, list[WindowUsage]] = {}

@@ -168,7 +168,7 @@ class Shards:
 
     async def _write(self, batch: RecordBatch, engine: Engine, waiting: Sequence[Effects]) -> None:
         """Tell the teams, write the state, and only then count what was done."""
-        messages = self._team_records(batch, engine.rows.drain_usage(), waiting[-1].watermark_s)
+        messages = self._team_records(batch, engine.drain_usage(), waiting[-1].watermark_s)
         if messages:
             await self._outlet.send(messages)
         await self._rows[batch.topic].write(batch.partition, engine.rows.drain())

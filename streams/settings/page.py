@@ -47,4 +47,4 @@ class Page(Section):
     """What somebody on this machine may do, where there is no `oidc`."""
     oidc: Oidc | None = None
     calls_kept: Annotated[int, Field(ge=1_000, le=100_000_000)] = 1_000_000
-    """How many calls can be found by their id, the newest; 22 bytes each."""
+    """How many calls can be found by their id, the newest; some 50 bytes each."""

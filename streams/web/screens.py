@@ -206,7 +206,7 @@ class Screens:
             "spans": {"hour": "This hour", "day": "24 hours", "week": "7 days"},
             "event": event_id,
             "found": calls.find(event_id) if event_id else None,
-            "calls_kept": min(calls.seen, calls.kept),
+            "calls_kept": calls.count,
             "calls_since_s": calls.since_s(),
         }
 

@@ -6,7 +6,7 @@ from feeding import T0_S, batch, engine, event
 from msgspec import msgpack
 
 from streams.engine import Engine
-from streams.pulse import PIECE, Pulse, decode_hour, decode_pulse, digest_of, hours_of, pulses_of, reopened
+from streams.pulse import PIECE, Pulse, decode_hour, decode_pulse, hours_of, pulses_of, reopened
 from streams.sightings import Sightings
 
 RECORD_BYTES_MAX = 1_000_000
@@ -37,14 +37,14 @@ def test_an_agent_is_told_with_its_payer_and_its_minutes() -> None:
     assert told(found) == [], "what was told is not told again"
 
 
-def test_a_call_is_found_by_the_digest_of_its_id() -> None:
+def test_calls_are_told_by_their_ids_with_whose_they_are() -> None:
     found = watched()
     found.feed(batch([event(n, cost_center=f"cc-{n}") for n in range(3)]))
 
-    (calls,) = [pulse.calls for pulse in told(found) if pulse.calls.digests]
-    place = array("Q", calls.digests).tolist().index(digest_of("e2"))
-    assert calls.payers[array("H", calls.payer)[place]].cost_center == "cc-2"
-    assert array("I", calls.at_s)[place] == int(T0_S)
+    (calls,) = [pulse.calls for pulse in told(found) if pulse.calls.ids]
+    assert calls.ids.split(b"\n") == [b"e0", b"e1", b"e2"]
+    assert calls.payers[array("H", calls.payer)[2]].cost_center == "cc-2"
+    assert array("I", calls.at_s)[2] == int(T0_S)
 
 
 def test_what_was_judged_is_told_with_its_reason() -> None:
@@ -76,7 +76,8 @@ def test_every_record_fits_however_long_the_names_are() -> None:
     events = [
         event(
             n, agent=f"{n:06d}".ljust(128, "a"), team="t" * 128, product=f"{n}".ljust(256, "p"), user="u" * 256,
-            environment="e" * 256, cost_center="c" * 256, use_case="u" * 256, model="m" * 128,
+            environment="e" * 256, event_id=f"{n:06d}".ljust(128, "i"), cost_center="c" * 256, use_case="u" * 256,
+            model="m" * 128,
         )
         for n in range(3 * PIECE)
     ]  # fmt: skip
@@ -90,6 +91,7 @@ def test_every_record_fits_however_long_the_names_are() -> None:
     pulses = pulses_of("events/0", found.sightings, found.rows) if found.sightings else []
     assert max(len(msgpack.encode(record)) for record in (*pulses, *hours)) < RECORD_BYTES_MAX
     assert sum(len(pulse.agents) for pulse in pulses) == 3 * PIECE
+    assert sum(len(pulse.calls.payer) // 2 for pulse in pulses) == 3 * PIECE
     assert sum(len(hour.usage) for hour in hours) == 3 * PIECE
 
 

@@ -11,7 +11,7 @@ from signing import command
 
 from alerts.gateway.wire import Ack
 from streams.attribution import Payer
-from streams.pulse import Calls, Pulse, SpendHour, digest_of
+from streams.pulse import Calls, Pulse, SpendHour, line_of
 from streams.web.accounts import Accounts
 from streams.web.agents import IDLE_S
 from streams.web.calls import RecentCalls
@@ -24,25 +24,26 @@ HOUR_S = int(NOW_S) // 3600 * 3600
 
 def calls(*ids: str) -> Calls:
     return Calls(
-        [Payer(team=name) for name in ids], array("Q", map(digest_of, ids)).tobytes(),
+        [Payer(team=name) for name in ids], "\n".join(map(line_of, ids)).encode(),
         array("H", range(len(ids))).tobytes(), array("I", [int(NOW_S)] * len(ids)).tobytes(),
         array("Q", [1] * len(ids)).tobytes(),
     )  # fmt: skip
 
 
-@given(st.lists(st.lists(st.integers(0, 10_000), min_size=1, max_size=7), max_size=12))
-def test_the_newest_calls_are_found_and_no_others(batches: list[list[int]]) -> None:
-    kept, ring = 8, RecentCalls(8)
-    order: list[int] = []
-    for each in batches:
-        ring.add(calls(*map(str, each)))
-        order += each
+@given(st.lists(st.lists(st.text("ab1\n", min_size=1), min_size=1, max_size=7, unique_by=line_of), max_size=12))
+def test_the_newest_calls_are_found_and_no_others(records: list[list[str]]) -> None:
+    kept, recent = 8, RecentCalls(8)
+    order: list[str] = []
+    for each in records:
+        recent.add(calls(*each))
+        order += map(line_of, each)
 
-    newest = set(order[-kept:])
-    for number in {*order, 10_001}:
-        found = ring.find(str(number))
-        assert (found is not None) == (number in newest)
-        assert found is None or found.payer.team == str(number)
+    assert recent.count < kept + 7
+    for name in {*order, "a", "b", "ab", "ab1"}:
+        found = recent.find(name)
+        assert (found is not None) == (name in order[len(order) - recent.count :])
+        assert found is None or line_of(found.payer.team) == name
+    assert set(order[-kept:]) <= set(order[len(order) - recent.count :])
 
 
 @given(st.permutations(range(6)), st.lists(st.integers(0, 5), max_size=6))

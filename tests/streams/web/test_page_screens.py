@@ -1,6 +1,7 @@
 """What each screen shows: the right scopes in the right order, on any page of any filter, and hostile names as text."""
 
 import re
+from array import array
 from collections.abc import AsyncIterator
 
 import pytest
@@ -165,13 +166,9 @@ async def test_unattributed_spend_is_shown_as_such_and_the_sum_is_whole(filled: 
 
 
 async def test_a_call_is_found_by_its_id(filled: Filled, client: Client) -> None:
-    from array import array
-
-    from streams.pulse import digest_of
-
     calls = Calls(
-        [Payer("a", cost_center="cc-1"), Payer("b", cost_center="cc-2")], array("Q", [digest_of("e1")]).tobytes(),
-        array("H", [1]).tobytes(), array("I", [int(filled.now_s)]).tobytes(), array("Q", [4_200]).tobytes(),
+        [Payer("a", cost_center="cc-1"), Payer("b", cost_center="cc-2")], b"e0\ne1",
+        array("H", [0, 1]).tobytes(), array("I", [int(filled.now_s)] * 2).tobytes(), array("Q", [4_200] * 2).tobytes(),
     )  # fmt: skip
     filled.pulse([], calls=calls)
 
