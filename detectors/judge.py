@@ -147,6 +147,7 @@ def _scene(state: JudgeState, memory: AgentMemory, tree: TreeMemory | None, run:
         log(call.input_tokens + 1.0), log(call.output_tokens + 1.0),
     )  # fmt: skip
     scene.failing_share = state.failing_share(call, fresh=memory.errors is None or not memory.errors.chain)
+    scene.common_log = state.common_log(call, memory)
     if tree is not None:
         scene.tree, scene.depth = tree.track, tree.depths.get(call.run, 0)
         if not run.calls and (parent := memory.runs.get(call.parent_run)) is not None:

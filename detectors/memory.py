@@ -16,6 +16,10 @@ from detectors.surge import SurgeMemory
 from detectors.table import Kept
 from detectors.tempo import TempoMemory
 
+_VOTES_MIN: Final = 100.0
+_VOTES_STAY: Final = 0.905
+_HOUR_MINUTES: Final = 60
+_DAY_MINUTES: Final = 1440
 PLANNED_NATS: Final = 60.0
 RUN_IDLE_S: Final = 86_400.0
 KINDS: Final[tuple[type[Memory], ...]] = (
@@ -168,12 +172,19 @@ class ShardMemory(Memory):
     """The shard's first attempts and how many failed, by minute, oldest first: minute, calls, failures.
 
     `failing_share` is over the minutes that are complete; `evicted_s` is when ended runs were last forgotten.
+    `rises` sums how far (a logarithm) agents are above their usual, `votes` how many that are: one a minute each,
+    fading in ten minutes. `rise_usual` is its mean of the last day, `common_log` what is above that at the moment.
     """
 
     def __init__(self) -> None:
         self.evicted_s = 0.0
         self.slots: list[list[int]] = []
         self.failing_share = 0.0
+        self.rises = 0.0
+        self.votes = 0.0
+        self.rise_usual = 0.0
+        self.rise_minutes = 0
+        self.common_log = 0.0
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -182,3 +193,25 @@ class ShardMemory(Memory):
         self.slots = [[row.whole(slot[0]), row.whole(slot[1]), row.whole(slot[2])] for slot in slots]
         self.failing_share = row.real(self.failing_share)
         self.evicted_s = row.real(self.evicted_s)
+        self.rises = row.real(self.rises)
+        self.votes = row.real(self.votes)
+        self.rise_usual = row.real(self.rise_usual)
+        self.rise_minutes = row.whole(self.rise_minutes)
+        self.common_log = row.real(self.common_log)
+
+    def turn_minute(self) -> None:
+        """Weigh the votes: what is usual follows within a day, and what is far above it teaches little."""
+        if self.votes >= _VOTES_MIN:
+            rise = self.rises / self.votes
+            self.rise_minutes = min(self.rise_minutes + 1, _DAY_MINUTES)
+            self.common_log = max(0.0, rise - self.rise_usual) if self.rise_minutes >= _HOUR_MINUTES else 0.0
+            self.rise_usual += max(-0.3, min(0.3, rise - self.rise_usual)) / self.rise_minutes
+        else:
+            self.common_log = 0.0
+        self.rises *= _VOTES_STAY
+        self.votes *= _VOTES_STAY
+
+    def vote(self, rise_log: float) -> None:
+        """Count how far above its usual one agent is; nobody counts for more than a factor of e."""
+        self.rises += max(-1.0, min(1.0, rise_log))
+        self.votes += 1.0

@@ -113,12 +113,22 @@ class JudgeState:
             slots.append([slot, 0, 0])
             if len(slots) > _SLOTS_KEPT:
                 del slots[0]
+            shard.turn_minute()
             self.touched.add(("shard", ""))
         if fresh:
             now = slots[-1]
             now[1] += 1
             now[2] += call.failed
         return shard.failing_share
+
+    def common_log(self, call: Call, memory: AgentMemory) -> float:
+        """Let the agent vote once a minute on how far above its usual it is; return what all have in common."""
+        surge = memory.surge
+        if surge is not None and int(memory.last_s / _SLOT_S) < int(call.now_s / _SLOT_S):
+            rise_log = surge.rise_log(call.now_s)
+            if rise_log is not None:
+                self.shard.vote(rise_log)
+        return self.shard.common_log
 
     def evict(self, now_s: float) -> None:
         """Forget runs idle for a day and agents idle for a month, unless they are killed (a run: for a week)."""

@@ -56,6 +56,13 @@ class SurgeMemory(Memory):
         """Return what the busiest minute of an active hour reaches, two deviations above the mean; 0 while unknown."""
         return max(0.0, exp(self.means[3] + 2.0 * sqrt(self.variances[3])) - _FLOORS[3]) / 1e6 if self.hours else 0.0
 
+    def rise_log(self, now_s: float) -> float | None:
+        """Return how far the last ten minutes' spend is above the usual, as a logarithm; None before five hours."""
+        if self.hours < 5:
+            return None
+        spend = self.sums[4] * exp((self.last_s - now_s) / HORIZONS_S[1])
+        return log((spend + _FLOORS[4]) / (self.usual_micro_usd_per_hour / 6.0 + _FLOORS[4]))
+
     def reset(self) -> None:
         """Drop what is at hand, without learning from it."""
         self.slot = 0
