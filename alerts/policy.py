@@ -4,7 +4,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Self
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from alerts.decision import Action, Decision, Evidence, incident_id
 
@@ -21,8 +21,10 @@ class Rules(Struct, frozen=True, kw_only=True):
     """
 
     shadow: bool = True
-    warn_at: float = 0.3
-    hold_at: float = 0.5
+    weight: float = 1.0
+    """What scores are multiplied by: below 1 where fewer false kills are accepted than elsewhere."""
+    warn_at: float = 0.5
+    hold_at: float = 0.7
     kill_at: float = 1.0
     suspicious: Action = Action.WARN
     min_usd_per_min: float = 0.0002
@@ -114,6 +116,8 @@ def decide(
         renew(standing)
     if standing.in_force(now_s) and standing.action is Action.KILL:
         return None
+    if rules.weight != 1.0 and not (breach.sure or breach.alert_only):
+        breach = structs.replace(breach, value=rules.weight * breach.value)
     lapsed = _RANK[standing.action] >= _RANK[Action.THROTTLE] and not standing.in_force(now_s)
     if lapsed or now_s - standing.last_s > rules.quiet_s:
         renew(standing)

@@ -51,13 +51,8 @@ class JudgeParameters(Struct, frozen=True, kw_only=True):
 
     @property
     def bar(self) -> float:
-        """Return by how much a score must pass the detectors' own bars for a kill.
-
-        >>> JudgeParameters(false_kills_per_1000_agent_days=0.1).bar > JudgeParameters().bar
-        True
-        """
-        budget = max(1e-3, self.false_kills_per_1000_agent_days)
-        return max(0.8, min(2.0, 1.0 + log(_AT_BAR_1 / budget) / _FEWER_BY_BAR))
+        """Return by how much a score must pass the detectors' own bars for a kill."""
+        return bar_of(self.false_kills_per_1000_agent_days)
 
     def by_call(self) -> dict[str, Detector | None]:
         """Return the detectors that look at every call, in the order in which they build on one another."""
@@ -72,3 +67,13 @@ class JudgeParameters(Struct, frozen=True, kw_only=True):
             "fanout": self.fanout,
             "drift": self.drift,
         }
+
+
+def bar_of(false_kills_per_1000_agent_days: float) -> float:
+    """Return by how much a score must pass the detectors' own bars to keep to a budget.
+
+    >>> bar_of(0.1) > bar_of(1.0) > bar_of(5.0)
+    True
+    """
+    budget = max(1e-3, false_kills_per_1000_agent_days)
+    return max(0.8, min(2.0, 1.0 + log(_AT_BAR_1 / budget) / _FEWER_BY_BAR))

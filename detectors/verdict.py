@@ -8,7 +8,7 @@ from detectors.contract import Score
 
 SPEAK_AT: Final = 0.5
 STEEP: Final = 5.0
-"""Four fifths of the evidence that kills is worth an alert, seven eighths a hold."""
+"""Seven eighths of the evidence that kills is worth an alert, fifteen sixteenths a hold."""
 
 _ALONE_FROM: Final = SPEAK_AT ** (1.0 / STEEP)
 _PACE: Final[tuple[str, ...]] = ("tempo", "surge")
@@ -21,7 +21,7 @@ _CEILINGS: Final[tuple[str, ...]] = ("ceiling", "run_ceiling")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge says of a scope: 1 justifies a kill, 0.5 a hold, 0.3 an alert.
+    """What the judge says of a scope: 1 justifies a kill, 0.7 a hold, 0.5 an alert.
 
     `sure`: a hard ceiling of the customer's was passed, so no floor or further sample is needed.
     """

@@ -13,7 +13,9 @@ from alerts.policy import RuleBook, Rules
 from detectors.ceiling import Ceiling, RunCeiling
 from detectors.judge import Judge, JudgeParameters
 from detectors.limits import Limit
+from detectors.parameters import bar_of
 from detectors.registry import DETECTORS
+from detectors.verdict import STEEP
 from streams.engine import Engine, EngineSettings
 from streams.prices import Prices, UnitPrice
 from streams.settings import Settings
@@ -28,16 +30,24 @@ def rules_of(settings: Settings, *, armed: bool = False) -> RuleBook:
     def find(scope: str, team: str, environment: str) -> Rules:
         mode = settings.policy.mode_of(settings.mode, scope, team, environment)
         policy = settings.policy.applying_to(scope, team, environment)
-        return _rules(policy, settings.protected, shadow=mode == "shadow" and not armed)
+        shadow = mode == "shadow" and not armed
+        return _rules(policy, settings.protected, shadow=shadow, widest_budget=_widest_budget(settings))
 
     if settings.policy.overrides:
         return RuleBook(find)
     return RuleBook.same(find("", "", ""))
 
 
-def _rules(policy: Policy, protected: tuple[str, ...], *, shadow: bool) -> Rules:
+def _widest_budget(settings: Settings) -> float:
+    """Return the most false kills that are accepted anywhere: a judge's bar is the lowest that anyone needs."""
+    others = (override.false_kills_per_1000_agent_days for override in settings.policy.overrides)
+    return max([settings.policy.false_kills_per_1000_agent_days, *filter(None, others)])
+
+
+def _rules(policy: Policy, protected: tuple[str, ...], *, shadow: bool, widest_budget: float) -> Rules:
     return Rules(
         shadow=shadow,
+        weight=(bar_of(widest_budget) / bar_of(policy.false_kills_per_1000_agent_days)) ** STEEP,
         min_usd_per_min=policy.floors.min_usd_per_min,
         min_tokens_per_min=policy.floors.min_tokens_per_min,
         min_calls=policy.floors.min_calls,
@@ -74,7 +84,7 @@ def judge_of(settings: Settings) -> Judge:
     parameters["agent_ceiling"] = parameters.pop("ceiling") or Ceiling()
     parameters["run_ceiling"] = parameters["run_ceiling"] or RunCeiling()
     parameters["limits"] = tuple(map(_limit, settings.limits))
-    parameters["false_kills_per_1000_agent_days"] = settings.policy.false_kills_per_1000_agent_days
+    parameters["false_kills_per_1000_agent_days"] = _widest_budget(settings)
     return Judge(JudgeParameters(**parameters))
 
 

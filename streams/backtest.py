@@ -14,6 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from alerts.decision import Action, Decision
 from detectors.judge import compiled
+from detectors.state import family
 from streams.assembly import judge_of, prices_of, rules_of
 from streams.engine import Engine, EngineSettings
 from streams.events import TokenEvent, decode
@@ -25,6 +26,7 @@ from streams.replay import Replay, batches, decision_line, open_lines
 from streams.settings import Settings
 from streams.teams import Teams
 
+_DAY_S = 86_400.0
 Advance = Callable[[int, float], None]
 SAID = (Action.WARN, Action.THROTTLE, Action.DOWNGRADE, Action.HOLD, Action.KILL)
 
@@ -51,7 +53,12 @@ class Outcome(Struct):
     decisions: list[Decision] = field(default_factory=list)
     history: History = field(default_factory=History)
     events: int = 0
+    agent_days: int = 0
     cpu_s: float = 0.0
+
+    def per_1000_agent_days(self, kills: int) -> float:
+        """Return how many that is for each 1,000 days on which an agent made a call."""
+        return 1000.0 * kills / max(1, self.agent_days)
 
     @property
     def kills(self) -> list[Decision]:
@@ -72,8 +79,10 @@ def run(settings: Settings, source: str, sink: "Sink", shards: int = 1, *, remem
     """Judge all events of `source`, writing decisions as they fall; `remember` keeps what a report needs."""
     collect_seldom()
     replay, outcome, prices = replay_of(settings, shards), Outcome(), prices_of(settings)
+    calendar = Calendar(replay)
     with _progress() as advance:
         for batch in batches(open_lines(source)):
+            outcome.agent_days += calendar.turn(batch.timestamps_ms[-1] / 1000)
             began = time.process_time()
             decisions = [d for d in replay.feed(batch) if d.action in SAID]
             outcome.cpu_s += time.process_time() - began
@@ -85,6 +94,7 @@ def run(settings: Settings, source: str, sink: "Sink", shards: int = 1, *, remem
                 outcome.decisions += [d for d in decisions if d.action is Action.KILL]
             sink.write(decisions)
             advance(len(batch), batch.timestamps_ms[-1] / 1000)
+    outcome.agent_days += calendar.today()
     counts = replay.counts
     sink.say(
         f"{counts.consumed:,} events: {counts.accepted:,} judged, {counts.duplicate:,} duplicate, "
@@ -94,6 +104,30 @@ def run(settings: Settings, source: str, sink: "Sink", shards: int = 1, *, remem
     for reason, number in counts.quarantined.most_common(5):
         sink.say(f"  unusable: {number:,} {reason}")
     return outcome
+
+
+class Calendar:
+    """Counts the agents (sub-agents belong to theirs) that made a call on a day, UTC, when the day is over."""
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+        self._day = -1
+
+    def turn(self, now_s: float) -> int:
+        """Return the agents of the day before if a new one has begun."""
+        day = int(now_s // _DAY_S)
+        if day == self._day:
+            return 0
+        seen, self._day = self.today(), day
+        return seen
+
+    def today(self) -> int:
+        """Return the agents of the day at hand so far."""
+        if self._day < 0:
+            return 0
+        tables = [engine.rows.agents for engine in self._replay.engines]
+        since_s = self._day * _DAY_S
+        return len({family(name) for table in tables for name in table if table.last_s(name) >= since_s})
 
 
 def _remember(history: History, batch: RecordBatch, prices: Prices) -> None:

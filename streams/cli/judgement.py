@@ -72,7 +72,11 @@ def backtest(
     if report is not None or against is not None:
         _compare(past, outcome, source, shards, report, against)
     false = outcome.kills if planned is None else past.false_kills(outcome.kills, periods)
-    say(f"{len(outcome.kills)} kills{f', {len(false)} of them in planned periods' if planned else ''}")
+    kills, budget = len(outcome.kills), settings.policy.false_kills_per_1000_agent_days
+    say(f"{kills} kills in {outcome.agent_days:,} agent-days: {outcome.per_1000_agent_days(kills):.1f} a 1,000")
+    if planned is not None:
+        rate = outcome.per_1000_agent_days(len(false))
+        say(f"{len(false)} of them in planned periods: {rate:.1f} a 1,000 agent-days of a budget of {budget:g}")
     if max_false_kills is not None and len(false) > max_false_kills:
         say(f"brakeline: {len(false)} false kills, at most {max_false_kills} are allowed")
         raise typer.Exit(Code.FAILED)
