@@ -1,6 +1,6 @@
 """PURE: who pays: usage by hour and by team, product, environment, cost centre, use case and model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec import json
@@ -81,6 +81,10 @@ class Attribution:
         changed = sorted(self._changed & self.hours.keys())
         self._changed.clear()
         return changed
+
+    def tell_again(self, hours: Iterable[int]) -> None:
+        """Take back hours that `hours_changed` gave out and that could not be published."""
+        self._changed.update(hours)
 
 
 def _name(hour_s: int, key: PayerKey) -> str:

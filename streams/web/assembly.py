@@ -1,7 +1,8 @@
 """The page of one worker, put together."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,10 @@ from streams.web.histories import Histories
 from streams.web.page import Page
 from streams.web.reader import Reader
 from streams.web.screens import Facts, Screens
+
+RETRY_S = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class WorkersPage:
@@ -69,9 +74,18 @@ class WorkersPage:
             self._page.mount(app)
 
     async def run(self) -> None:
-        """Tell and read until cancelled. Raises UndeliveredError when what is told isn't acknowledged."""
+        """Tell and read until cancelled. What fails is logged and tried again: the page isn't worth a worker."""
         if not self._enabled:
             await asyncio.Event().wait()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._broadcast.run())
-            group.create_task(self._reader.run())
+            for step in (self._broadcast.run, self._reader.follow, self._reader.follow_kills):
+                group.create_task(_again(step))
+
+
+async def _again(step: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await step()
+        except Exception as error:
+            log.warning("The page fails, and tries again in %.0f s: %s: %s", RETRY_S, type(error).__name__, error)
+        await asyncio.sleep(RETRY_S)

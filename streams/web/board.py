@@ -53,10 +53,7 @@ class Board:
         self.audit: deque[Audited] = deque(maxlen=AUDIT_KEPT)
         self.read = Read()
         self._ordered = -1
-
-    def take(self, what: str, key: bytes | None, value: bytes | None, now_s: float) -> None:
-        """Take in a record of one of our topics, named without its prefix."""
-        takes: dict[str, Callable[[bytes | None, bytes | None], bool]] = {
+        self._takes: dict[str, Callable[[bytes | None, bytes | None], bool]] = {
             "pulse": self._pulse,
             "spend": self._spend,
             "incidents": self._incident,
@@ -64,9 +61,12 @@ class Board:
             "decisions": self._decision,
             "audit": self._audited,
         }
+
+    def take(self, what: str, key: bytes | None, value: bytes | None, now_s: float) -> None:
+        """Take in a record of one of our topics, named without its prefix."""
         self.read.records += 1
         self.read.last_s = now_s
-        if not takes[what](key, value):
+        if not self._takes[what](key, value):
             self.read.unreadable += 1
 
     def ordered(self, command: Command, offset: int) -> None:

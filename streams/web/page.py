@@ -79,6 +79,7 @@ class Page:
             app.router.add_get("/live" + screen.path, self._guarded(self._stream(screen)))
         app.router.add_get("/incidents/{name}/chart", self._guarded(self._chart))
         app.router.add_post("/incidents/{name}", self._guarded(self._press))
+        app.router.add_get("/scopes/{name}", self._guarded(self._scope))
         app.router.add_get("/static/{mark}/{name:.+}", assets.serve)
         app.on_shutdown.append(self._streams.end)
 
@@ -144,6 +145,14 @@ class Page:
             return self._part(screen, Ask(ask.person, ask.token, self._clock(), ask.query, ask.name))
         except Missing as error:
             return self._render("gone.html", {"why": str(error)})
+
+    async def _scope(self, request: web.Request, _person: Person) -> web.StreamResponse:
+        """Lead from a scope, as a refusal or a message names it, to what happened to it last."""
+        scope = request.match_info["name"]
+        incident = self._board.book.current(scope) or self._board.book.latest("single", scope)
+        if incident is None:
+            raise Missing(f"Nothing has happened to {scope} lately.")
+        raise web.HTTPSeeOther(f"/incidents/{path_of(incident.id)}")
 
     async def _chart(self, request: web.Request, _person: Person) -> web.StreamResponse:
         found = self._board.lookup(request.match_info["name"])

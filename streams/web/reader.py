@@ -1,12 +1,10 @@
 """Reads the topics into the board, without a group: every worker's page shows all that all workers do."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from alerts.gateway.keys import Trust
 from alerts.gateway.wire import Command
@@ -19,17 +17,14 @@ READ = ("incidents", "spend", "acks", "audit", "decisions", "pulse")
 PULSE_BACK_S = 5_400.0
 DAY_S = 86_400.0
 ACKS_BACK = 2_000
-RETRY_S = 5.0
 RECORDS_AT_ONCE = 8
 """Between two chances for the worker's own work; a pulse has some hundred agents."""
-
-log = logging.getLogger(__name__)
 
 Starts = Mapping[TopicPartition, int]
 
 
 class Reader:
-    """Keeps the board up to date. A broker that is away delays it and ends nothing: the page isn't worth a worker."""
+    """Keeps the board up to date."""
 
     def __init__(
         self,
@@ -53,19 +48,8 @@ class Reader:
         self._trust = trust
         self._clock = clock
 
-    async def run(self) -> None:
-        """Read until cancelled."""
-        await asyncio.gather(self._again(self._follow), self._again(self._follow_kills))
-
-    async def _again(self, follow: Callable[[], Any]) -> None:
-        while True:
-            try:
-                await follow()
-            except (KafkaError, OSError) as error:
-                log.warning("The page can't read its topics, and tries again in %.0f s: %s", RETRY_S, error)
-            await asyncio.sleep(RETRY_S)
-
-    async def _follow_kills(self) -> None:
+    async def follow_kills(self) -> None:
+        """Read the kill topic until cancelled. Raises KafkaError."""
         board = self._board
         wiring = Wiring(self._client, self._topics["kills"], self._topics["acks"])
         view = View(wiring, self._trust, board.orders, self._clock)
@@ -83,14 +67,18 @@ class Reader:
         finally:
             await view.stop()
 
-    async def _follow(self) -> None:
+    async def follow(self) -> None:
+        """Read the other topics until cancelled, from where it stood before if this isn't the first time.
+
+        Raises KafkaError.
+        """
         consumer = AIOKafkaConsumer(
             enable_auto_commit=False, fetch_max_wait_ms=200, max_poll_records=2_000, **self._client
         )
         await consumer.start()
         try:
             topics = [self._topics[what] for what in READ]
-            partitions = [TopicPartition(topic, n) for topic in topics for n in range(self._partitions[topic])]
+            partitions = [TopicPartition(topic, n) for topic in topics for n in range(self._partitions.get(topic, 0))]
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
             starts = await self._starts(consumer, partitions, ends)

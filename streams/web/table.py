@@ -1,11 +1,12 @@
-"""The table of agents: filtered, sorted by what they burn, and cut into pages."""
+"""The table of agents or teams: filtered, sorted by what they burn, and cut into pages."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct, structs
 
 from alerts.incident import Incident
+from streams.attribution import Payer
 from streams.web.agents import Agent
 from streams.web.board import Board
 from streams.web.standing import Level, Stand, Stands
@@ -21,6 +22,7 @@ STATES: Mapping[str, Level] = {"stopped": Level.DOWNGRADED, "would": Level.WOULD
 class Wanted(Struct, frozen=True):
     """What the address asks for."""
 
+    show: Literal["agents", "teams"] = "agents"
     team: str = ""
     product: str = ""
     environment: str = ""
@@ -37,7 +39,12 @@ class Wanted(Struct, frozen=True):
         page = query.get("page", "1")
         number = int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1
         sort = query.get("sort", "burn")
-        return cls(**told, sort=sort if sort in _SORTS else "burn", page=max(1, number))
+        return cls(
+            **told,
+            show="teams" if query.get("show") == "teams" else "agents",
+            sort=sort if sort in _SORTS else "burn",
+            page=max(1, number),
+        )
 
     def query(self, **changes: Any) -> dict[str, str]:
         """Return the address's query with changes; a change of anything else goes to the first page."""
@@ -48,7 +55,7 @@ class Wanted(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """One agent as the table shows it."""
+    """One agent, or one team as if it were one, as the table shows it."""
 
     agent: Agent
     stand: Stand
@@ -57,6 +64,13 @@ class Row(Struct, frozen=True):
     """How many times the usual; 0 where nothing is usual yet."""
     score: float
     spark: tuple[float, ...] = ()
+    members: tuple[str, ...] = ()
+    """The agents of a team."""
+
+    @property
+    def scope(self) -> str:
+        """What the row is about."""
+        return f"team:{self.agent.name}" if self.members else f"agent:{self.agent.name}"
 
 
 class Sheet(Struct, frozen=True):
@@ -84,7 +98,10 @@ def sheet(board: Board, everybody: Iterable[Row], wanted: Wanted, now_s: float) 
     pages = max(1, -(-len(found) // PAGE))
     page = min(wanted.page, pages)
     shown = found[(page - 1) * PAGE : page * PAGE]
-    drawn = tuple(structs.replace(row, spark=lately(board, [row.agent.name], row.usd_per_min, now_s)) for row in shown)
+    drawn = tuple(
+        structs.replace(row, spark=lately(board, row.members or [row.agent.name], row.usd_per_min, now_s))
+        for row in shown
+    )
     return Sheet(drawn, len(found), page, pages)
 
 
@@ -103,6 +120,28 @@ def row_of(board: Board, agent: Agent, stands: Stands, usd_per_min: float) -> Ro
         usd_per_min,
         usd_per_min / usual if usual > 0 else 0.0,
         scored.value if scored else 0.0,
+    )
+
+
+def teams_of(board: Board, everybody: Iterable[Row], stands: Stands) -> list[Row]:
+    """Return a row for each team: its agents' sums, and where the team itself stands."""
+    members: dict[str, list[Row]] = {}
+    for row in everybody:
+        if row.agent.payer.team:
+            members.setdefault(row.agent.payer.team, []).append(row)
+    return [_team(board, team, rows, stands) for team, rows in members.items()]
+
+
+def _team(board: Board, team: str, rows: list[Row], stands: Stands) -> Row:
+    usd, usual = sum(row.usd_per_min for row in rows), sum(row.agent.usual_usd_per_min for row in rows)
+    scored = board.agents.scores.get(f"team:{team}")
+    return Row(
+        Agent(team, Payer(team), usual),
+        stands.of_scope(f"team:{team}"),
+        usd,
+        usd / usual if usual > 0 else 0.0,
+        scored.value if scored else 0.0,
+        members=tuple(row.agent.name for row in rows),
     )
 
 

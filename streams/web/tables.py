@@ -7,7 +7,7 @@ from msgspec import Struct
 from streams.web.accounts import Dimension, Span, Statement
 from streams.web.board import Board
 from streams.web.standing import Level, Stands
-from streams.web.table import Row, Sheet, Wanted, choices, lately, row_of, sheet
+from streams.web.table import Row, Sheet, Wanted, choices, lately, row_of, sheet, teams_of
 
 SHEETS_MAX = 64
 TURN_S = 2.0
@@ -18,6 +18,7 @@ class Crowd(Struct, frozen=True):
 
     turn: int
     rows: tuple[Row, ...]
+    stands: Stands
     usd_per_min: float
     usual_usd_per_min: float
     spark: tuple[float, ...]
@@ -49,7 +50,8 @@ class Tables:
         if found is None:
             if len(self._sheets) >= SHEETS_MAX:
                 self._sheets.clear()
-            found = self._sheets[wanted] = sheet(self._board, crowd.rows, wanted, now_s)
+            rows = crowd.rows if wanted.show == "agents" else teams_of(self._board, crowd.rows, crowd.stands)
+            found = self._sheets[wanted] = sheet(self._board, rows, wanted, now_s)
         return found
 
     def statement(self, by: Dimension, span: Span, now_s: float) -> Statement:
@@ -71,4 +73,4 @@ def _crowd(board: Board, now_s: float) -> Crowd:
     usual = sum(agent.usual_usd_per_min for agent in agents.known.values())
     total = sum(rates.values())
     spark = lately(board, agents.known, total, now_s)
-    return Crowd(int(now_s / TURN_S), rows, total, usual, spark, counts, choices(board))
+    return Crowd(int(now_s / TURN_S), rows, stands, total, usual, spark, counts, choices(board))

@@ -6,14 +6,14 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from streams.topics import TopicSpec, ensure_topics, topic_specs
+from streams.topology import NAMES
 
 pytestmark = pytest.mark.kafka
-OURS = ("decisions", "kills", "acks", "alerts", "incidents", "quarantine", "teams", "limits", "audit")
 
 
 async def test_missing_topics_are_created_once_with_their_settings(kafka: str) -> None:
     prefix, client = f"test-{uuid.uuid4().hex[:8]}", {"bootstrap_servers": kafka}
-    named = {what: f"{prefix}.{what}" for what in OURS}
+    named = {what: f"{prefix}.{what}" for what in NAMES}
     specs = topic_specs(named, [f"{prefix}.events"], [f"{prefix}-state-changelog"], partitions=3)
 
     first, second = await ensure_topics(client, specs), await ensure_topics(client, specs)

@@ -98,6 +98,25 @@ async def test_a_stopped_run_stops_its_agents_row_and_a_stopped_team_all_of_its(
     assert set(await names(client, "/?state=stopped")) == {"runner", "mate"}
 
 
+async def test_teams_stand_by_their_sums(filled: Filled, client: Client) -> None:
+    now_s = filled.now_s
+    filled.pulse([agent(f"a{n}", now_s, [1.0, 1.0], team="a", usual="0.5") for n in range(3)])
+    filled.pulse([agent("b", now_s, [9.0, 9.0], team="b")])
+    text = await text_of(client, "/?show=teams")
+    assert re.findall(r'<tr id="team ([^"]+)"', text) == ["b", "a"]
+    assert "<b>$4.50</b>" in text, "three agents, a minute and a half in sixty seconds"
+    runaway(filled, "x", scope="team:a", incident_id="of-a-team")
+    filled.now_s += 2.0
+    assert re.findall(r'<tr id="team ([^"]+)"', await text_of(client, "/?show=teams")) == ["a", "b", "research"]
+
+
+async def test_a_scope_leads_to_what_happened_to_it_last(filled: Filled, client: Client) -> None:
+    runaway(filled)
+    answer = await client.get("/scopes/agent%3Acoder-7", allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (303, "/incidents/incident-coder-7")
+    assert (await client.get("/scopes/agent%3Anobody")).status == 404
+
+
 async def test_shadow_mode_shows_what_would_have_been_done(filled: Filled, client: Client) -> None:
     runaway(filled, "coder-7", shadow=True)
 

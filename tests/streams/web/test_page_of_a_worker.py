@@ -1,0 +1,92 @@
+"""The page isn't worth a worker: whatever fails in it is tried again, and what could not be told is told later."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from feeding import batch, engine, event
+from signing import TRUST
+
+from streams.broadcast import Broadcast
+from streams.outlet import Message, Outlet, UndeliveredError
+from streams.pulse import decode_hour
+from streams.reload import Reading
+from streams.settings import Settings
+from streams.topology import NAMES
+from streams.web import assembly
+from streams.web.assembly import WorkersPage
+
+NAMED = {what: what for what in NAMES}
+
+
+class Broken(Outlet):
+    """Delivers nothing until it is mended."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.mended = False
+        self.sent: list[Message] = []
+
+    async def send(self, messages: Iterable[Message]) -> None:
+        if not self.mended:
+            raise UndeliveredError("no acknowledgement")
+        self.sent += messages
+
+
+async def test_an_hour_that_could_not_be_told_is_told_again() -> None:
+    judged, outlet = engine(), Broken()
+    judged.feed(batch([event(0)]))
+    broadcast = Broadcast({("events", 0): judged}, outlet, NAMED)
+    with pytest.raises(UndeliveredError):
+        await broadcast.tell(spend=True)
+    outlet.mended = True
+    await broadcast.tell(spend=True)
+    await broadcast.tell(spend=True)
+
+    hours = [decode_hour(message.value) for message in outlet.sent]
+    assert [hour.usage[0][1].calls for hour in hours if hour is not None] == [1]
+
+
+async def test_a_failure_of_the_page_is_tried_again_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(assembly, "RETRY_S", 0.0)
+    tried = asyncio.Semaphore(0)
+
+    async def fail(*_: Any) -> None:
+        tried.release()
+        raise RuntimeError("a mistake of ours")
+
+    settings = Settings()
+    page = WorkersPage(
+        lambda: settings, Reading, list, {}, client={"bootstrap_servers": "127.0.0.1:9"}, named=NAMED, partitions={},
+        trust=TRUST, outlet=Broken(), clock=lambda: 0.0,
+    )  # fmt: skip
+    for name in ("follow", "follow_kills"):
+        monkeypatch.setattr(page._reader, name, fail)
+    running = asyncio.create_task(page.run())
+    async with asyncio.timeout(10):
+        for _ in range(6):
+            await tried.acquire()
+    assert not running.done()
+    assert "a mistake of ours" in caplog.text
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_page_that_is_switched_off_answers_nothing_and_reads_nothing() -> None:
+    from aiohttp import web
+    from aiohttp.test_utils import TestClient, TestServer
+
+    settings = Settings.model_validate({"page": {"enabled": False}})
+    page = WorkersPage(
+        lambda: settings, Reading, list, {}, client={"bootstrap_servers": "127.0.0.1:9"}, named=NAMED, partitions={},
+        trust=TRUST, outlet=Broken(), clock=lambda: 0.0,
+    )  # fmt: skip
+    app = web.Application()
+    page.mount(app)
+    async with TestClient(TestServer(app)) as client:
+        assert (await client.get("/")).status == 404
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(page.run(), 0.05)
