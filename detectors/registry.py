@@ -43,10 +43,10 @@ def describe(name: str) -> str:
     kind = DETECTORS[name]
     rows = [f"| `{f.name}` | {f.default!r} |" for f in fields(kind)]
     table = "\n".join(["| parameter | default |", "| --- | --- |", *rows])
-    return f"## {name}\n\n{_documentation(kind)}\n\n{table}\n"
+    return f"## {name}\n\n{documentation(kind)}\n\n{table}\n"
 
 
-def _documentation(kind: type[Any]) -> str:
+def documentation(kind: type[Any]) -> str:
     """Read a class's docstring from its source: a compiled class has none."""
     package, _, module = kind.__module__.rpartition(".")
     tree = ast.parse(pkgutil.get_data(package, f"{module}.py") or b"")

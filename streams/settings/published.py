@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from detectors.registry import DETECTORS
+from detectors.registry import DETECTORS, documentation
 from streams.settings.root import Settings
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{[A-Za-z_]"}
@@ -32,7 +32,7 @@ def _detectors() -> dict[str, Any]:
         whole = msgspec.json.schema(kind)
         own = whole["$defs"][whole["$ref"].rpartition("/")[2]]
         properties = {"enabled": {"type": "boolean", "default": True}, **own["properties"]}
-        about = (kind.__doc__ or "").partition("\n")[0]
+        about = documentation(kind).partition("\n")[0]
         kinds[name] = {"type": "object", "description": about, "properties": properties, "additionalProperties": False}
     return {"properties": kinds, "additionalProperties": False}
 
