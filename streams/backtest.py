@@ -27,6 +27,7 @@ from streams.settings import Settings
 from streams.teams import Teams
 
 _DAY_S = 86_400.0
+_DAY_MS = 86_400_000
 Advance = Callable[[int, float], None]
 SAID = (Action.WARN, Action.THROTTLE, Action.DOWNGRADE, Action.HOLD, Action.KILL)
 
@@ -81,7 +82,7 @@ def run(settings: Settings, source: str, sink: "Sink", shards: int = 1, *, remem
     replay, outcome, prices = replay_of(settings, shards), Outcome(), prices_of(settings)
     calendar = Calendar(replay)
     with _progress() as advance:
-        for batch in batches(open_lines(source)):
+        for batch in by_day(batches(open_lines(source))):
             outcome.agent_days += calendar.turn(batch.timestamps_ms[-1] / 1000)
             began = time.process_time()
             decisions = [d for d in replay.feed(batch) if d.action in SAID]
@@ -104,6 +105,18 @@ def run(settings: Settings, source: str, sink: "Sink", shards: int = 1, *, remem
     for reason, number in counts.quarantined.most_common(5):
         sink.say(f"  unusable: {number:,} {reason}")
     return outcome
+
+
+def by_day(whole: Iterable[RecordBatch]) -> Iterator[RecordBatch]:
+    """Cut batches where a day ends (UTC), so that a day can be looked at when it is over."""
+    for batch in whole:
+        times, start = batch.timestamps_ms, 0
+        if times[0] // _DAY_MS != times[-1] // _DAY_MS:
+            for end in range(1, len(times)):
+                if times[end] // _DAY_MS > times[end - 1] // _DAY_MS:
+                    yield batch.part(start, end)
+                    start = end
+        yield batch.part(start, len(times)) if start else batch
 
 
 class Calendar:

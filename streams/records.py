@@ -25,3 +25,8 @@ class RecordBatch(Struct, frozen=True):
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def part(self, start: int, end: int) -> "RecordBatch":
+        """Return the records from index `start` to before `end`."""
+        cut = slice(start, end)
+        return RecordBatch(self.topic, self.partition, self.offsets[cut], self.timestamps_ms[cut], self.values[cut])
