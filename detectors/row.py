@@ -43,6 +43,20 @@ def latest(values: Floats, value: float, kept: int) -> Floats:
     return longer[1:] if len(longer) > kept else longer
 
 
+def bucket(ends: tuple[float, ...], value: float) -> int:
+    """Return the place of the first end that is not below the value; behind the last, the number of ends.
+
+    >>> bucket((0.5, 1.0), 0.7), bucket((0.5, 1.0), 3.0)
+    (1, 2)
+    """
+    i = 0
+    for end in ends:
+        if value <= end:
+            break
+        i += 1
+    return i
+
+
 class Row:
     """What a memory's `carry` is given: a Packer keeps and returns each value, an Unpacker returns the stored one."""
 

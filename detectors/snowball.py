@@ -1,15 +1,14 @@
 """A context that grows with every step."""
 
-from bisect import bisect_left
 from dataclasses import dataclass
 from math import log
 from typing import Final
 
 from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
-from detectors.row import Memory, Row, halve, scaled, zeros
+from detectors.row import Memory, Row, bucket, halve, scaled, zeros
 
 # Upper ends of the growth of the input from one step of a run to the next, in tokens.
-_ENDS: Final[tuple[int, ...]] = (0, 200, 500, 1000, 2000, 4000, 8000, 16_000)
+_ENDS: Final[tuple[float, ...]] = (0.0, 200.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0)
 _RUNAWAY: Final[tuple[float, ...]] = (0.005, 0.01, 0.04, 0.12, 0.25, 0.27, 0.16, 0.09, 0.055)
 _HONEST: Final[tuple[float, ...]] = (0.06, 0.09, 0.25, 0.22, 0.16, 0.11, 0.06, 0.03, 0.02)
 _ALIKE_ENDS: Final[tuple[float, ...]] = (0.5, 1.2)
@@ -67,12 +66,12 @@ class Snowball(Detector):
         if not run.calls or call.failed:
             return memory, CALM
         growth = call.input_tokens - run.input_tokens
-        kind = bisect_left(_ENDS, growth)
+        kind = bucket(_ENDS, float(growth))
         nats = log(_RUNAWAY[kind] * memory.total / memory.counts[kind])
         if growth > 0:
-            log_growth = log(growth)
+            log_growth = log(float(growth))
             if run.log_growth:
-                nats += _ALIKE_NATS[bisect_left(_ALIKE_ENDS, abs(log_growth - run.log_growth))]
+                nats += _ALIKE_NATS[bucket(_ALIKE_ENDS, abs(log_growth - run.log_growth))]
                 run.log_growth += 0.35 * (log_growth - run.log_growth)
             else:
                 run.log_growth = log_growth

@@ -5,7 +5,7 @@ from math import exp, log
 from typing import Final
 
 from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
-from detectors.row import Memory, Row, halve, scaled, zeros
+from detectors.row import Memory, Row, bucket, halve, scaled, zeros
 
 # Upper ends of the gaps between two calls of a run, in seconds.
 _ENDS_S: Final[tuple[float, ...]] = (1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 120.0)
@@ -89,11 +89,8 @@ class Stall(Detector):
             memory.begun += 1.0
             return memory, CALM
         lasting = min(self.lasting_nats_max, log((memory.begun + memory.continued) / memory.continued))
-        gap_s, i = call.now_s - run.last_s, 0
-        for end_s in _ENDS_S:
-            if gap_s <= end_s:
-                break
-            i += 1
+        gap_s = call.now_s - run.last_s
+        i = bucket(_ENDS_S, gap_s)
         scene.pace_nats = log(_PACE_RUNAWAY[i] * memory.paces_total / memory.paces[i])
         scene.lasting_nats = lasting
         turn = 0 if call.input_tokens > run.input_tokens else 1 if call.input_tokens > run.input_tokens * _STAYS else 2

@@ -6,7 +6,7 @@ from typing import Final
 
 from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
 from detectors.evidence import Evidence
-from detectors.row import Memory, Row, halve, scaled, zeros
+from detectors.row import Memory, Row, bucket, halve, scaled, zeros
 
 # Upper ends of the gaps between calls, in seconds.
 _ENDS_S: Final[tuple[float, ...]] = (0.25, 1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 90.0, 300.0)
@@ -58,11 +58,7 @@ class Tempo(Detector):
         """Weigh the gap before this call."""
         if not scene.agent_calls or scene.depth:
             return memory, CALM
-        gap_s, i = scene.gap_s, 0
-        for end_s in _ENDS_S:
-            if gap_s <= end_s:
-                break
-            i += 1
+        i = bucket(_ENDS_S, scene.gap_s)
         counts = memory.counts
         nats = log(_RUNAWAY[i] * memory.total / counts[i]) - scene.common_log
         evidence = memory.evidence

@@ -76,14 +76,21 @@ def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
             return Weighed(max(1.0, says[detector].value), detector, says[detector], sure=True)
     pace = _pace(says)
     drift = says[_DRIFT].value if _DRIFT in says else 0.0
-    marks = {name: score for name, score in says.items() if name not in _BACKING}
+    marked, step, others = False, 0.0, 0.0
+    for name, score in says.items():
+        if name in _STEPS:
+            marked, step = True, max(step, score.value)
+        elif name not in _BACKING:
+            marked, others = True, others + score.value**together
     kill = pace
-    if marks:
-        step = max((marks[name].value for name in _STEPS if name in marks), default=0.0)
-        total = step**together + sum(score.value**together for name, score in marks.items() if name not in _STEPS)
-        kill = max(pace, (total + (0.4 * pace) ** together + (0.5 * drift) ** together) ** (1.0 / together))
+    if marked:
+        total = step**together + others + (0.4 * pace) ** together + (0.5 * drift) ** together
+        kill = max(pace, total ** (1.0 / together))
     kill /= bar
     if drift > kill:
         return Weighed(drift**STEEP, _DRIFT, says[_DRIFT], alert_only=True)
-    detector, score = max((item for item in says.items() if item[0] != _DRIFT), key=lambda item: item[1].value)
-    return Weighed(min(kill**STEEP, inf), detector, score)
+    speaks = ""
+    for name, score in says.items():
+        if name != _DRIFT and (not speaks or score.value > says[speaks].value):
+            speaks = name
+    return Weighed(min(kill**STEEP, inf), speaks, says[speaks])
