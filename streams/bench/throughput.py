@@ -7,10 +7,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import aiohttp
 
+from detectors.judge import compiled
 from streams.bench.broker import kafka
 from streams.bench.load import lines
 from streams.bench.parts import Place, place, service
@@ -22,40 +24,60 @@ from streams.topology import prepare_topics
 AGENTS = 1_000
 PER_S = 500.0
 CORE = 0
-POLL_S = 0.1
+POLL_S = 0.25
 GIVE_UP_S = 300.0
+ROUNDS = 3
+
+Figures = dict[str, float]
 
 
-def throughput(address: str | None = None, events: int = 300_000, faust_events: int = 20_000) -> dict[str, Any]:
-    """Measure all three on one topic of four partitions that was filled before, each pinned to the same core.
+def throughput(
+    address: str | None = None, events: int = 400_000, faust_events: int = 20_000, rounds: int = ROUNDS
+) -> dict[str, Any]:
+    """Measure all three in turn, several times, on one topic of four partitions that was filled before.
 
-    `..._per_cpu_s` are events a second of processor time: what the core yields when nobody else is on it.
+    Each is pinned to the same core; the figures are medians over the rounds. `..._per_cpu_s` are events a second of
+    processor time: what the core yields when nobody else is on it.
     """
     with kafka(address) as bootstrap, tempfile.TemporaryDirectory(prefix="brakeline-bench-") as folder:
-        return asyncio.run(_measure(place(bootstrap, Path(folder)), events, faust_events))
-
-
-async def _measure(where: Place, events: int, faust_events: int) -> dict[str, Any]:
-    topics = {"prefix": where.prefix, "partitions": 4, "replication": 1, "timestamp_type": "create"}
-    settings = where.settings(topics=topics)
-    await prepare_topics(settings)
-    start_s = time.time() - events / PER_S
-    await produce(records(lines(events, AGENTS, start_s, PER_S)), where.client, where.topic("events"))
-    topic = where.topic("events")
-    bare = await _child("bare", where.bootstrap, topic, str(round(events * 0.8)), str(CORE))
-    faust = await _child("faust_agent", where.bootstrap, topic, f"{where.prefix}-faust", str(faust_events), str(CORE))
-    ours = await _service(where, settings, events)
-    found: dict[str, Any] = {"events": events}
-    for name, figures in (("service", ours), ("faust", faust), ("bare", bare)):
-        found[f"{name}_events_per_s"] = round(figures["events"] / figures["wall_s"])
-        found[f"{name}_events_per_cpu_s"] = round(figures["events"] / figures["cpu_s"])
+        measured = asyncio.run(_measure(bootstrap, Path(folder), events, faust_events, rounds))
+    found: dict[str, Any] = {"events": events, "rounds": rounds, "compiled": compiled()}
+    for name, figures in measured.items():
+        found[f"{name}_events_per_s"] = round(median(each["events"] / each["wall_s"] for each in figures))
+        found[f"{name}_events_per_cpu_s"] = round(median(each["events"] / each["cpu_s"] for each in figures))
     for name in ("faust", "bare"):
         found[f"ratio_{name}"] = round(found["service_events_per_s"] / found[f"{name}_events_per_s"], 2)
         found[f"ratio_{name}_cpu"] = round(found["service_events_per_cpu_s"] / found[f"{name}_events_per_cpu_s"], 2)
     return found
 
 
-async def _child(module: str, *arguments: str) -> dict[str, float]:
+async def _measure(
+    bootstrap: str, folder: Path, events: int, faust_events: int, rounds: int
+) -> dict[str, list[Figures]]:
+    topics = {"partitions": 4, "replication": 1, "timestamp_type": "create"}
+    source = _place(bootstrap, folder / "source")
+    await prepare_topics(source.settings(topics={"prefix": source.prefix, **topics}))
+    topic, start_s = source.topic("events"), time.time() - events / PER_S
+    await produce(records(lines(events, AGENTS, start_s, PER_S)), source.client, topic)
+    found: dict[str, list[Figures]] = {"service": [], "faust": [], "bare": []}
+    for number in range(1, rounds + 1):
+        sys.stderr.write(f"round {number} of {rounds}\n")
+        where = _place(bootstrap, folder / str(number))
+        settings = where.settings(topics={"prefix": where.prefix, "events": [topic], **topics})
+        await prepare_topics(settings)
+        found["bare"].append(await _child("bare", bootstrap, topic, str(round(events * 0.8)), str(CORE)))
+        faust = ("faust_agent", bootstrap, topic, f"{where.prefix}-faust", str(faust_events), str(CORE))
+        found["faust"].append(await _child(*faust))
+        found["service"].append(await _service(where, settings, events))
+    return found
+
+
+def _place(bootstrap: str, folder: Path) -> Place:
+    folder.mkdir()
+    return place(bootstrap, folder)
+
+
+async def _child(module: str, *arguments: str) -> Figures:
     command = [sys.executable, "-m", f"streams.bench.{module}", *arguments]
     child = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -68,11 +90,11 @@ async def _child(module: str, *arguments: str) -> dict[str, float]:
         raise StageError(f"{module} took longer than {GIVE_UP_S:.0f} s") from None
     if not out.strip():
         raise StageError(f"{module} measured nothing: {err.decode(errors='replace')[-1000:]}")
-    figures: dict[str, float] = json.loads(out.splitlines()[-1])
+    figures: Figures = json.loads(out.splitlines()[-1])
     return figures
 
 
-async def _service(where: Place, settings: Settings, events: int) -> dict[str, float]:
+async def _service(where: Place, settings: Settings, events: int) -> Figures:
     """Watch a worker by its own count, from the first look after its start to the last event."""
     async with service(where, settings, CORE) as (url, pid), aiohttp.ClientSession() as client:
         begun_s, begun_cpu_s, first = time.perf_counter(), _cpu_s(pid), await consumed(client, url)
