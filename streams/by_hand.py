@@ -1,6 +1,7 @@
 """What a person orders from the command line, with or without the service, and what is in force."""
 
 import asyncio
+import logging
 import os
 import socket
 import time
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from msgspec import Struct
 from msgspec.json import encode
 
@@ -16,15 +18,19 @@ from alerts.coverage import Coverage, Order
 from alerts.decision import Action, Decision, incident_id
 from alerts.gateway.keys import Role, SigningKey, Trust
 from alerts.gateway.wire import Ack, Command, WireError, decode_ack, split_scope
+from streams import audit
 from streams.assembly import keys_of, trust_file
 from streams.commander import View, Wiring, order_directly
-from streams.outlet import Message, Outlet
+from streams.outlet import Message, Outlet, UndeliveredError
 from streams.settings import Settings
 
 ANSWER_S = 15.0
+AUDIT_S = 5.0
 BY_HAND = "by-hand:"
 """How the writers begin that are commands of a person: their heartbeats don't mean that a service is at work."""
 ACKS_READ = 2_000
+
+log = logging.getLogger(__name__)
 
 
 class NoKeysError(Exception):
@@ -61,6 +67,7 @@ class Hand:
         self._clock = clock
         topics = settings.topics
         self._decisions = topics.named("decisions")
+        self._audit_topic = topics.named("audit")
         self._wiring = Wiring(settings.kafka.client_kwargs(), topics.named("kills"), topics.named("acks"))
 
     def _orders(self) -> Orders:
@@ -107,6 +114,24 @@ class Hand:
         Raises RefusedError when it may not be, and UndeliveredError when it can't be written.
         """
         split_scope(decision.scope)
+        try:
+            command = await self._ordered(decision)
+        except RefusedError as error:
+            await self._audit(decision, f"refused: {error}")
+            raise
+        await self._audit(decision, "accepted")
+        return command
+
+    async def _audit(self, decision: Decision, outcome: str) -> None:
+        """Note it, unless that can't be done: what was ordered counts all the same."""
+        line = audit.of_hand(decision, outcome, self._clock())
+        try:
+            async with Outlet(self._wiring.client, AUDIT_S) as outlet:
+                await audit.note(outlet, self._audit_topic, line)
+        except (UndeliveredError, KafkaError) as error:
+            log.warning("Not written to the audit: %s", error)
+
+    async def _ordered(self, decision: Decision) -> Command:
         view = View(self._wiring, self._trust, self._orders())
         try:
             await view.start()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from detectors.judge import compiled
-from streams.cli import bench, config, fleet, judgement, people, service, setup, traffic
+from streams.cli import bench, config, fleet, judgement, people, service, setup, traffic, watching
 from streams.cli.common import CODES, ClearErrors
 
 app = typer.Typer(
@@ -17,7 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=CODES,
 )
-for group in (service, people, judgement, fleet, traffic, setup, config):
+for group in (service, people, judgement, watching, fleet, traffic, setup, config):
     app.registered_commands += group.app.registered_commands
 app.add_typer(bench.app, name="bench", help="Measure this installation.", rich_help_panel="Try out")
 

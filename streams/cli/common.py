@@ -142,6 +142,25 @@ def wait(coroutine: Any) -> Any:
     return asyncio.run(coroutine)
 
 
+def moment_s(text: str, option: str = "--at") -> float:
+    """Read a time, ISO 8601 (UTC if no zone is given) or Unix seconds.
+
+    >>> moment_s("1970-01-01T00:01:00Z"), moment_s("60")
+    (60.0, 60.0)
+    """
+    from datetime import UTC, datetime
+
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: write 2026-01-31T12:00:00Z or Unix seconds", param_hint=option) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 def on_terminal() -> bool:
     """Tell whether a person is looking at standard error."""
     return sys.stderr.isatty()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streams.cli.common import BrokerOption, Code, ConfigOption, say, settings_of
+from streams.cli.common import BrokerOption, Code, ConfigOption, moment_s, say, settings_of
 
 app = typer.Typer()
 PANEL = "Look"
@@ -108,22 +108,3 @@ def explain(
     """Say in words what is usual for a scope, what was seen, and which detector and floor decided."""
     in_words = import_module("streams.explain").explain
     typer.echo(in_words(settings_of(config, broker), scope, source, None if at is None else moment_s(at)))
-
-
-def moment_s(text: str) -> float:
-    """Read a time, ISO 8601 (UTC if no zone is given) or Unix seconds.
-
-    >>> moment_s("1970-01-01T00:01:00Z"), moment_s("60")
-    (60.0, 60.0)
-    """
-    from datetime import UTC, datetime
-
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r}: write 2026-01-31T12:00:00Z or Unix seconds", param_hint="--at") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -10,11 +10,24 @@ from typer.testing import CliRunner
 
 from streams.broker import embedded_broker
 from streams.cli import app
-from streams.cli.judgement import moment_s
+from streams.cli.common import moment_s
 
 COMMANDS = (
-    *("run", "demo", "kill", "release", "list", "status", "backtest", "explain", "simulate", "produce"),
-    *("validate", "schema", "keys", "topics", "doctor", "detectors", "metrics", "bench"),
+    *(
+        "run",
+        "demo",
+        "kill",
+        "release",
+        "list",
+        "status",
+        "tail",
+        "audit",
+        "backtest",
+        "explain",
+        "simulate",
+        "produce",
+    ),
+    *("validate", "diff", "explain-config", "schema", "keys", "topics", "doctor", "detectors", "metrics", "bench"),
 )
 NOWHERE = "127.0.0.1:1"
 

@@ -1,0 +1,100 @@
+"""What happens, as it happens, and who did what."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+
+import typer
+
+from streams.cli.common import BrokerOption, ConfigOption, JsonOption, moment_s, settings_of, wait
+
+app = typer.Typer()
+PANEL = "Look"
+COLOURS = {"KILLED": "red", "HELD": "yellow", "THROTTLED": "yellow", "RELEASED": "green", "WARNING": "cyan"}
+
+Globbed = Annotated[str, typer.Option("--scope", metavar="GLOB", help="Only these, such as 'agent:batch-*'.")]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="From then on: 10m, 2h, 3d ago, or 2026-01-31T12:00:00Z."),
+]
+
+
+@app.command(rich_help_panel=PANEL)
+def tail(
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="decisions, incidents or commands; may be given again.", show_default="all"),
+    ] = None,
+    scope: Globbed = "*",
+    since: Since = None,
+    stop: Annotated[bool, typer.Option("--no-follow", help="End at what is there now; goes with --since.")] = False,
+    config: ConfigOption = None,
+    broker: BrokerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show decisions, incidents and commands as they come, until Ctrl-C. With --json one object a line."""
+    from streams.tailing import KINDS, Reader
+
+    unknown = set(only or ()) - set(KINDS)
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: write {', '.join(KINDS)}", param_hint="--only")
+    reader = Reader(settings_of(config, broker), only or KINDS)
+
+    async def show() -> None:
+        async for line in reader.lines(ago_s(since), on=not stop):
+            if fnmatchcase(line.scope, scope):
+                typer.echo(json.dumps(line.document) if as_json else _coloured(line.at_s, line.kind, line.text))
+
+    wait(show())
+
+
+def _coloured(at_s: float, kind: str, text: str) -> str:
+    clock = time.strftime("%H:%M:%S", time.localtime(at_s))
+    word = text.partition(":")[0].split(" ")[0].upper()
+    return f"{clock} {kind:<9} {typer.style(text, fg=COLOURS.get(word))}"
+
+
+@app.command(rich_help_panel=PANEL)
+def audit(
+    since: Since = "7d",
+    actor: Annotated[str, typer.Option("--actor", metavar="GLOB", help="Who, such as 'slack:*'.")] = "*",
+    verb: Annotated[str, typer.Option("--verb", metavar="GLOB", help="What: kill, release, configure, ...")] = "*",
+    scope: Globbed = "*",
+    refused: Annotated[bool, typer.Option("--refused", help="Only what was refused.")] = False,
+    config: ConfigOption = None,
+    broker: BrokerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show who did what, when and why: clicks, commands of people, changed settings; also what was refused."""
+    from streams.audit import Wanted, read
+
+    wanted = Wanted(actor=actor, verb=verb, scope=scope, refused=refused)
+    lines = wait(read(settings_of(config, broker), ago_s(since) or 0.0, wanted))
+    if not lines and not as_json:
+        typer.echo("Nobody did anything that fits.")
+    for line in lines:
+        typer.echo(json.dumps(line) if as_json else _audited(line))
+
+
+def _audited(line: Mapping[str, Any]) -> str:
+    clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(line["at_s"]))
+    outcome = "" if line["outcome"] == "accepted" else f" [{line['outcome']}]"
+    about = line["scope"] or line["incident_id"]
+    words = f"{clock}  {line['actor']} {line['verb']} {about}".rstrip()
+    return f"{words} via {line['via']}{outcome}" + (f"\n    {line['reason']}" if line["reason"] else "")
+
+
+def ago_s(text: str | None, now_s: Callable[[], float] = time.time) -> float | None:
+    """Read a time: so long ago (10m, 2h, 3d), or as `--at` has it.
+
+    >>> ago_s("2h", lambda: 10_000.0), ago_s("1970-01-01T00:01:00Z"), ago_s(None)
+    (2800.0, 60.0, None)
+    """
+    if text is None:
+        return None
+    number, unit = text[:-1], {"s": 1, "m": 60, "h": 3_600, "d": 86_400}.get(text[-1:], 0)
+    if unit and number.replace(".", "", 1).isdigit():
+        return now_s() - float(number) * unit
+    return moment_s(text, "--since")
