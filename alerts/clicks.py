@@ -171,6 +171,7 @@ def _release(click: Click, incident: Incident, now_s: float) -> Decision:
         incident_id=incident.id,
         actor=click.actor,
         releases_seq=incident.seq,
+        planned=click.verb == "plan",
         evidence=incident.evidence,
     )
 

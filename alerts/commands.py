@@ -240,4 +240,7 @@ def _expiry(decision: Decision, state: State, held: Command | None, now_s: float
 
 def _evidence(decision: Decision) -> dict[str, Any]:
     found: dict[str, Any] = to_builtins(decision.evidence)
-    return {**found, "detector": decision.detector, "score": decision.score}
+    more: dict[str, Any] = {"planned": True} if decision.planned else {}
+    if decision.probation_s:
+        more["probation_s"] = decision.probation_s
+    return {**found, "detector": decision.detector, "score": decision.score, **more}

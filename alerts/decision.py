@@ -56,6 +56,10 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     window_start_s: float = 0.0
     expires_s: float | None = None
     releases_seq: int | None = None
+    probation_s: float = 0.0
+    """How long the scope will be watched more closely once it is released or its time is over."""
+    planned: bool = False
+    """Of a release: what the scope did was meant, so it is trusted at once."""
     evidence: Evidence = Evidence()
 
 

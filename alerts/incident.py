@@ -111,6 +111,10 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seq: int = 0
     expires_s: float | None = None
     coverage: str = ""
+    probation_s: float = 0.0
+    """How long it will be on probation once it is free."""
+    watched_until_s: float = 0.0
+    """Until when it is on probation, with less room and a shorter fuse."""
     parent: str = ""
     also: tuple[str, ...] = ()
     offset: int = -1

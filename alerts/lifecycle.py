@@ -105,6 +105,8 @@ def _commanded(incident: Incident, decision: Decision, outcome: Outcome, now_s: 
         seq=outcome.seq,
         expires_s=decision.expires_s if outcome.expires_s is None else outcome.expires_s,
         coverage="",
+        probation_s=decision.probation_s or incident.probation_s,
+        watched_until_s=0.0,
     )
 
 
@@ -120,6 +122,7 @@ def _released(incident: Incident, decision: Decision, outcome: Outcome, now_s: f
         in_force="",
         expires_s=None,
         coverage="",
+        watched_until_s=now_s + incident.probation_s if incident.probation_s and not decision.planned else 0.0,
         epoch=outcome.epoch or incident.epoch,
         seq=outcome.seq or incident.seq,
     )
@@ -180,7 +183,8 @@ def covered(incident: Incident, text: str, now_s: float) -> Incident:
 def aged(incident: Incident, now_s: float, resolve_after_s: float) -> Incident:
     """Let time pass: a command lapses, what nobody hears of resolves, a snooze ends."""
     if incident.in_force and incident.expires_s is not None and incident.expires_s <= now_s:
-        lapsed = replace(incident, in_force="", expires_s=None, coverage="")
+        watched_until_s = incident.expires_s + incident.probation_s if incident.probation_s else 0.0
+        lapsed = replace(incident, in_force="", expires_s=None, coverage="", watched_until_s=watched_until_s)
         why = f"no longer {incident.in_force}: the time was over"
         return resolved(lapsed, why, now_s) if lapsed.active else seen(lapsed, now_s, why)
     silent_s = now_s - max(incident.heard_s, incident.until_s)

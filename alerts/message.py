@@ -110,6 +110,8 @@ def done(view: View, clock: Clock = utc, safe: Callable[[str], str] = clean) -> 
         return "Shadow mode: nothing was stopped"
     if incident.detector == OBEDIENCE:
         return "The command stays in force. To stop the calls without the gateways, revoke the agent's key"
+    if not incident.in_force and incident.watched_until_s:
+        return f"Free, on probation until {clock(incident.watched_until_s)}: a part of its limits, a shorter fuse"
     if not incident.in_force:
         return "Nothing is stopped now" if _measure(incident) else "Nothing was stopped"
     words = f"{MEASURE_OF.get(incident.in_force, incident.in_force)} by command {incident.epoch}.{incident.seq}"

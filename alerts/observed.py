@@ -29,6 +29,8 @@ def as_decision(command: Command) -> tuple[Decision, Outcome]:
         detector=str(command.evidence.get("detector", "")),
         actor=command.actor,
         expires_s=expires_s,
+        probation_s=float(command.evidence.get("probation_s", 0.0)),
+        planned=bool(command.evidence.get("planned")),
         evidence=convert(evidence, Evidence, strict=False),
     )
     return decision, Outcome(command.epoch, command.seq, expires_s)

@@ -7,6 +7,19 @@ from typing import Self
 from msgspec import Struct, structs
 
 from alerts.decision import Action, Decision, Evidence, incident_id
+from alerts.probation import (
+    NEW,
+    Leash,
+    Probation,
+    Trial,
+    bar,
+    breaches,
+    freed,
+    kill_s,
+    on_probation,
+    probation_s,
+    struck,
+)
 
 LADDER = (Action.OBSERVE, Action.WARN, Action.THROTTLE, Action.HOLD, Action.KILL)
 _RANK = {action: rank for rank, action in enumerate(LADDER)}
@@ -31,9 +44,10 @@ class Rules(Struct, frozen=True, kw_only=True):
     min_tokens_per_min: float = 100.0
     min_calls: int = 1
     consecutive: int = 1
-    cooldown_s: float = 900.0
+    cooldown_s: float = 60.0
     kill_duration_s: float | None = 3600.0
     quiet_s: float = 1800.0
+    probation: Probation = Probation()
     protected: tuple[str, ...] = ()
     blast_agents_share: float = 0.1
     blast_agents_min: int = 5
@@ -90,9 +104,11 @@ class Standing(Struct, array_like=True):
     breaches: int = 0
     last_s: float = 0.0
     quiet_until_s: float = 0.0
-    kills: int = 0
+    trial: Trial = NEW
     shadow: bool = False
     """It was only said what would have been done."""
+    leash: Leash | None = None
+    """What it has used on probation; None before its first call there."""
 
     def in_force(self, now_s: float) -> bool:
         """Tell whether a kill, hold or throttle of this scope still holds."""
@@ -118,14 +134,15 @@ def decide(
         return None
     if rules.weight != 1.0 and not (breach.sure or breach.alert_only):
         breach = structs.replace(breach, value=rules.weight * breach.value)
-    lapsed = _RANK[standing.action] >= _RANK[Action.THROTTLE] and not standing.in_force(now_s)
-    if lapsed or now_s - standing.last_s > rules.quiet_s:
+    lapse(rules, standing, now_s)
+    if now_s - standing.last_s > rules.quiet_s:
         renew(standing)
     standing.last_s = now_s
-    action, note = _rung(rules, standing, breach)
+    action, note = _rung(rules, standing, breach, now_s)
     if action is Action.KILL:
-        action, note = _within_blast(rules, blast, breach, agents, now_s)
-    if _RANK[action] <= _RANK[standing.action] or now_s < standing.quiet_until_s:
+        action, held = _within_blast(rules, blast, breach, agents, now_s)
+        note = held or note
+    if _RANK[action] <= _RANK[standing.action] or (now_s < standing.quiet_until_s and not breach.sure):
         return None
     return _act(rules, standing, breach, action, note, now_s)
 
@@ -139,7 +156,15 @@ def renew(standing: Standing) -> None:
     standing.shadow = False
 
 
-def _rung(rules: Rules, standing: Standing, breach: Breach) -> tuple[Action, str]:
+def lapse(rules: Rules, standing: Standing, now_s: float) -> None:
+    """Begin the probation of a scope whose time is over."""
+    until_s = standing.until_s
+    if _RANK[standing.action] >= _RANK[Action.THROTTLE] and until_s is not None and now_s >= until_s:
+        standing.trial, standing.leash = freed(standing.trial, rules.probation, until_s), None
+        renew(standing)
+
+
+def _rung(rules: Rules, standing: Standing, breach: Breach, now_s: float) -> tuple[Action, str]:
     """Return how far up the ladder this breach reaches, and why no further."""
     if breach.value < rules.warn_at:
         standing.breaches = 0
@@ -152,12 +177,14 @@ def _rung(rules: Rules, standing: Standing, breach: Breach) -> tuple[Action, str
         return Action.WARN, "the scope is protected"
     if not breach.sure and (floor := _below_floor(rules, breach)):
         return Action.WARN, floor
-    if breach.value < rules.kill_at:
+    trial = standing.trial
+    if breach.value < rules.kill_at * bar(trial, rules.probation, now_s):
         return rules.suspicious, ""
     standing.breaches += 1
-    if standing.breaches < rules.consecutive and not breach.sure:
-        return rules.suspicious, f"breach {standing.breaches} of {rules.consecutive}"
-    return Action.KILL, ""
+    consecutive = breaches(rules.consecutive, trial, rules.probation, now_s)
+    if standing.breaches < consecutive and not breach.sure:
+        return rules.suspicious, f"breach {standing.breaches} of {consecutive}"
+    return Action.KILL, "on probation" if on_probation(trial, now_s) and breach.value < rules.kill_at else ""
 
 
 def is_protected(rules: Rules, scope: str, evidence: Evidence) -> bool:
@@ -195,9 +222,11 @@ def _act(rules: Rules, standing: Standing, breach: Breach, action: Action, note:
     standing.action = action
     standing.shadow = rules.shadow
     standing.since_s = now_s
-    if action is Action.KILL:
-        standing.kills += 1
     standing.until_s = _until(rules, standing, action, now_s)
+    if action is Action.KILL:
+        standing.trial = struck(standing.trial, rules.probation, now_s)
+        times = standing.trial.strikes
+        note = note if times < 2 else "; ".join(filter(None, (note, f"stopped {times} times lately")))
     return Decision(
         at_s=now_s,
         scope=breach.scope,
@@ -209,6 +238,7 @@ def _act(rules: Rules, standing: Standing, breach: Breach, action: Action, note:
         shadow=rules.shadow,
         window_start_s=breach.window_start_s,
         expires_s=standing.until_s,
+        probation_s=probation_s(standing.trial, rules.probation, now_s) if _RANK[action] > _RANK[Action.WARN] else 0.0,
         evidence=breach.evidence,
     )
 
@@ -217,11 +247,16 @@ def _until(rules: Rules, standing: Standing, action: Action, now_s: float) -> fl
     """A repeat offender stays off twice as long each time, at most a day."""
     if rules.kill_duration_s is None or _RANK[action] < _RANK[Action.THROTTLE]:
         return None
-    times = 2 ** min(standing.kills - 1, 5) if standing.kills > 1 else 1
-    return now_s + min(rules.kill_duration_s * times, max(86_400.0, rules.kill_duration_s))
+    lasts_s = kill_s(rules.kill_duration_s, standing.trial, rules.probation, now_s)
+    return now_s + min(lasts_s, max(86_400.0, rules.kill_duration_s))
 
 
-def release(rules: Rules, standing: Standing, now_s: float) -> None:
-    """Forget what was in force: a person released the scope; it has `cooldown_s` before the next decision."""
+def release(rules: Rules, standing: Standing, now_s: float, *, planned: bool = False) -> None:
+    """Take note that a person released the scope: it is on probation, unless what it did was planned.
+
+    For `cooldown_s` it is left alone: what was under way when it was stopped must not stop it again.
+    """
     renew(standing)
+    standing.trial = NEW if planned else freed(standing.trial, rules.probation, now_s)
+    standing.leash = None
     standing.quiet_until_s = now_s + rules.cooldown_s

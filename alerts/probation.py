@@ -1,7 +1,16 @@
 """PURE: what follows a release or an expiry: less room and a shorter fuse, until the scope is trusted again."""
 
-from msgspec import Struct
+from dataclasses import fields
+from dataclasses import replace as changed
+from typing import TypeVar
+
+from msgspec import Struct, field
 from msgspec.structs import replace
+
+from detectors.ceiling import Ceiling, CeilingMemory, RunCeiling
+from detectors.contract import CALM, Score
+
+Limits = TypeVar("Limits", Ceiling, RunCeiling)
 
 
 class Probation(Struct, frozen=True, kw_only=True):
@@ -27,6 +36,15 @@ class Trial(Struct, frozen=True, omit_defaults=True):
     strikes: int = 0
     struck_s: float = 0.0
     until_s: float = 0.0
+
+
+class Leash(Struct, array_like=True):
+    """What a scope on probation has used since it began."""
+
+    calls: int = 0
+    micro_usd: int = 0
+    tokens: int = 0
+    windows: CeilingMemory = field(default_factory=CeilingMemory)
 
 
 NEW = Trial()
@@ -58,15 +76,6 @@ def on_probation(trial: Trial, now_s: float) -> bool:
     return now_s < trial.until_s
 
 
-def limit_usd(limit_usd_: float, trial: Trial, rules: Probation, now_s: float) -> float:
-    """Return the limit in force: a tenth of the usual one on probation.
-
-    >>> limit_usd(50.0, freed(NEW, Probation(), 0.0), Probation(), 60.0)
-    5.0
-    """
-    return limit_usd_ * rules.share if on_probation(trial, now_s) else limit_usd_
-
-
 def bar(trial: Trial, rules: Probation, now_s: float) -> float:
     """Return the score that is enough to stop it, where 1.0 is usual."""
     return rules.bar if on_probation(trial, now_s) else 1.0
@@ -80,3 +89,45 @@ def breaches(usual: int, trial: Trial, rules: Probation, now_s: float) -> int:
 def kill_s(usual_s: float, trial: Trial, rules: Probation, now_s: float) -> float:
     """Return how long the next kill lasts: a repeat offender is out for longer each time."""
     return usual_s * rules.longer ** standing(trial, rules, now_s)
+
+
+def probation_s(trial: Trial, rules: Probation, now_s: float) -> float:
+    """Return how long the probation will be that follows, were the scope freed at `now_s`."""
+    return freed(trial, rules, now_s).until_s - now_s
+
+
+def scaled(limits: Limits, share: float) -> Limits:
+    """Return a part of each limit that is set; depth stays, as a run within a run is one or none.
+
+    >>> scaled(Ceiling(usd_per_hour=50.0, tokens_per_day=9), 0.1)
+    Ceiling(usd_per_minute=None, usd_per_hour=5.0, usd_per_day=None, tokens_per_minute=None, tokens_per_hour=None, \
+tokens_per_day=1)
+    """
+    parts = {}
+    for each in fields(limits):
+        value = getattr(limits, each.name)
+        if value is not None and each.name != "depth":
+            parts[each.name] = max(1, int(value * share)) if isinstance(value, int) else value * share
+    return changed(limits, **parts)
+
+
+def used(
+    leash: Leash, ceiling: Ceiling, run: RunCeiling, rules: Probation, now_s: float, tokens: int, micro_usd: int
+) -> Score:
+    """Count a call (or a team's minute) on probation, and compare with the part of its limits that it may use."""
+    leash.calls += 1
+    leash.micro_usd += micro_usd
+    leash.tokens += tokens
+    found = scaled(ceiling, rules.share).add(leash.windows, now_s, tokens, micro_usd) if ceiling.active else CALM
+    limits = scaled(run, rules.share)
+    checks = (
+        (leash.calls, limits.steps, "steps"),
+        (leash.micro_usd / 1e6, limits.usd, "dollars"),
+        (leash.tokens, limits.tokens, "tokens"),
+    )
+    for seen, limit, what in checks:
+        if limit is not None and seen > limit:
+            found = Score(2.0, f"{seen:,.6g} {what} since it was let go, over {limit:,.6g}", "run")
+    if found is CALM:
+        return CALM
+    return Score(found.value, f"{found.reason}: on probation it has {rules.share:.0%} of its limits", found.blame)

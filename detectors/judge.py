@@ -7,7 +7,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from detectors import standing
-from detectors.ceiling import CeilingMemory
+from detectors.ceiling import Ceiling, CeilingMemory, RunCeiling
 from detectors.contract import CALM, Call, Detector, RunTrack, Scene, Score, TeamMinute
 from detectors.limits import LimitBook
 from detectors.memory import AgentMemory, TreeMemory
@@ -54,7 +54,7 @@ class Judge:
             return _NONE
         run = memory.runs.pop(call.run, None) or RunTrack(call.now_s, call.now_s)
         scene = _scene(state, memory, tree, run, call)
-        says = self._ceilings(agent, memory, scene) if self._limited else {}
+        says = self._ceilings(agent, memory, tree, scene) if self._limited else {}
         self._ask(memory, scene, says)
         _follow(memory, run, call, tree)
         return self._verdicts(state, memory, call, says) if says else _NONE
@@ -73,7 +73,7 @@ class Judge:
             if score is not CALM:
                 says[self._names[i]] = score
 
-    def _ceilings(self, agent: str, memory: AgentMemory, scene: Scene) -> dict[str, Score]:
+    def _ceilings(self, agent: str, memory: AgentMemory, tree: TreeMemory | None, scene: Scene) -> dict[str, Score]:
         says = {}
         ceiling = self._limits.of(f"agent:{agent}", self.parameters.agent_ceiling)
         if ceiling.active:
@@ -81,11 +81,19 @@ class Judge:
             if score is not CALM:
                 says["ceiling"] = score
         of_run = self._limits.of_run(scene.call.run, agent, scene.call.team)
-        if of_run.active:
+        if of_run.active and not (tree is not None and tree.pardoned):
             score = of_run.score(scene, scene.depth)
             if score is not CALM:
                 says["run_ceiling"] = score
         return says
+
+    def limits_of(self, scope: str, agent: str = "", team: str = "") -> tuple[Ceiling, RunCeiling]:
+        """Return the customer's limits of a scope: by the clock for an agent or team, in all for a run of `agent`."""
+        kind, _, name = scope.partition(":")
+        if kind == "run":
+            return Ceiling(), self._limits.of_run(name, family(agent), team)
+        base = self.parameters.team_ceiling if kind == "team" else self.parameters.agent_ceiling
+        return self._limits.of(scope, base), RunCeiling()
 
     def _verdicts(
         self, state: JudgeState, memory: AgentMemory, call: Call, says: dict[str, Score]

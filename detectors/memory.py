@@ -147,7 +147,10 @@ class AgentMemory(Kept):
 
 
 class TreeMemory(Memory):
-    """A run with children, or one that was judged: the depth of each member, and what the tree grew to."""
+    """A run with children, or one that was judged: the depth of each member, and what the tree grew to.
+
+    `pardoned` says that a person let it go on: the limits of a run no longer count for it.
+    """
 
     def __init__(self, root: str = "", agent: str = "", last_s: float = 0.0) -> None:
         self.root = root
@@ -155,6 +158,7 @@ class TreeMemory(Memory):
         self.last_s = last_s
         self.depths: dict[str, int] = {root: 0}
         self.blocked_until_s = 0.0
+        self.pardoned = False
         self.track = TreeTrack()
 
     def carry(self, row: Row) -> None:
@@ -165,6 +169,7 @@ class TreeMemory(Memory):
         members = row.texts(list(self.depths))
         self.depths = {member: row.whole(self.depths.get(member, 0)) for member in members}
         self.blocked_until_s = row.real(self.blocked_until_s)
+        self.pardoned = row.flag(self.pardoned)
         self.track.carry(row)
 
 

@@ -29,11 +29,15 @@ def killed(state: JudgeState, scope: str, now_s: float, until_s: float | None) -
 
 
 def released(state: JudgeState, scope: str, *, planned: bool) -> None:
-    """Note that a scope may work again; `planned` says that what it did was meant, so it teaches."""
+    """Note that a person lets a scope work again: its limits count anew, those of a run no longer.
+
+    `planned` says that what it did was meant, so it teaches.
+    """
     kind, _, name = scope.partition(":")
     agent = family(name)
     if kind == "run" and (tree := state.trees.get(name)) is not None:
         tree.blocked_until_s = 0.0
+        tree.pardoned = True
         tree.track.nats = tree.track.child_nats = 0.0
         state.touched.add(("trees", name))
         agent = tree.agent
@@ -42,6 +46,8 @@ def released(state: JudgeState, scope: str, *, planned: bool) -> None:
         state.touched.add(("teams", name))
     if kind != "team" and (memory := state.agents.get(agent)) is not None:
         memory.blocked.pop(name, None)
+        if kind == "agent":
+            memory.ceiling = None
         if planned:
             memory.plan()
         state.agents.touch(agent, memory)

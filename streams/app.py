@@ -204,13 +204,17 @@ class Service:
     async def watch_kills(self) -> None:
         """Tell the engines what is in force, whoever ordered it."""
         view = View(Wires(self.client, self.named["kills"], self.named["acks"]), self.trust, self.orders())
-        view.on_command = self.shards.hear
+        view.on_command = self._heard
         await view.start()
         try:
             while True:
                 await view.poll(1000)
         finally:
             await view.stop()
+
+    def _heard(self, command: Command) -> None:
+        self.shards.hear(command)
+        self.teamwork.hear(command)
 
     async def keep_time(self) -> None:
         """Let the clocks of silent shards go on: of those that are read to their end, and run on the broker's clock."""

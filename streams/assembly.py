@@ -10,6 +10,7 @@ import msgspec
 from alerts.decision import Action
 from alerts.gateway.keys import Role, SigningKey, Trust, write_keys
 from alerts.policy import RuleBook, Rules
+from alerts.probation import Probation
 from detectors.ceiling import Ceiling, RunCeiling
 from detectors.judge import Judge, JudgeParameters
 from detectors.limits import Limit
@@ -56,6 +57,12 @@ def _rules(policy: Policy, protected: tuple[str, ...], *, shadow: bool, widest_b
         cooldown_s=policy.cooldown_s,
         kill_duration_s=policy.kill_duration_s,
         quiet_s=policy.quiet_s,
+        probation=Probation(
+            span_s=policy.probation.span_s,
+            share=policy.probation.limits_percent / 100,
+            bar=policy.probation.bar_percent / 100,
+            forgive_s=policy.probation.forgive_s,
+        ),
         protected=protected,
         blast_agents_share=policy.blast_radius.max_agents_percent / 100,
         blast_agents_min=policy.blast_radius.max_agents,

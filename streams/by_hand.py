@@ -203,6 +203,7 @@ def decision_by_hand(
     *,
     for_s: float | None = None,
     seq: int | None = None,
+    planned: bool = False,
 ) -> Decision:
     """Return the decision of a person; `for_s` is how long it holds (None: until it is released)."""
     return Decision(
@@ -215,6 +216,7 @@ def decision_by_hand(
         window_start_s=now_s,
         expires_s=None if for_s is None else now_s + for_s,
         releases_seq=seq,
+        planned=planned,
     )
 
 

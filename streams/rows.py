@@ -69,6 +69,8 @@ class Rows:
         self.shard = ShardRow()
         self.agents: Table[AgentRow] = Table(AgentRow)
         self.standings: dict[str, Standing] = {}
+        self.watched: set[str] = set()
+        """Scopes that are stopped or on probation, or were lately: derived from the standings."""
         self.judge = JudgeState()
         self.attribution = Attribution()
         self.overflow = AgentRow()
@@ -197,6 +199,7 @@ class Rows:
                 self._restore_agent(name, value)
             elif kind == "p":
                 self.standings[name] = msgpack.decode(value, type=Standing)
+                self.watched.add(name)
             elif kind == "o":
                 self.shard = unpack(ShardRow(), value)
             elif kind == "b":

@@ -1,8 +1,9 @@
 """From one call to a decision: judge it, look at where its scopes stand, apply the policy."""
 
 from alerts.decision import Action, Evidence
-from alerts.policy import Breach, RuleBook, Rules, decide, release, renew
-from detectors.contract import Call
+from alerts.policy import Breach, RuleBook, Rules, decide, lapse, release, renew
+from alerts.probation import Leash, on_probation, used
+from detectors.contract import CALM, Call, Score
 from detectors.judge import Judge, Verdict
 from streams.effects import Effects
 from streams.rows import AgentRow, Rows
@@ -41,9 +42,33 @@ class Sentence:
     def judge(self, call: Call, row: AgentRow, effects: Effects) -> None:
         """Judge one call; a decision that follows goes into the effects."""
         verdicts = self._judge.step(self._rows.judge, call)
+        if self._rows.watched:
+            verdicts = [*self._on_probation(call, row), *verdicts]
         for verdict in verdicts:
             effects.verdicts.append((call.now_s, call.agent, verdict))
             self._decide(verdict, call, row, effects)
+
+    def _on_probation(self, call: Call, row: AgentRow) -> list[Verdict]:
+        """Count a call of a scope on probation against the part of its limits that it may use."""
+        found: list[Verdict] = []
+        for scope in (f"agent:{call.agent}", f"run:{self._rows.judge.root_of.get(call.run, call.run)}"):
+            if scope not in self._rows.watched:
+                continue
+            standing = self._rows.standing(scope)
+            rules = self.rules.of(scope, call.team, row.environment)
+            lapse(rules, standing, call.now_s)
+            if standing.in_force(call.now_s):
+                continue
+            if not on_probation(standing.trial, call.now_s):
+                self._rows.watched.discard(scope)
+                continue
+            leash = standing.leash = standing.leash or Leash()
+            ceiling, run = self._judge.limits_of(scope, call.agent, call.team)
+            tokens = call.input_tokens + call.output_tokens
+            score = used(leash, ceiling, run, rules.probation, call.now_s, tokens, call.spend_micro_usd)
+            if score is not CALM:
+                found.append(_limit_on_probation(scope, score, call))
+        return found
 
     def _decide(self, verdict: Verdict, call: Call, row: AgentRow, effects: Effects) -> None:
         breach = _breach(verdict, call, row)
@@ -55,6 +80,7 @@ class Sentence:
             return
         effects.decisions.append(decision)
         if decision.action in (Action.KILL, Action.HOLD):
+            self._rows.watched.add(decision.scope)
             self._judge.killed(self._rows.judge, decision.scope, call.now_s, standing.until_s)
 
     def control(
@@ -62,9 +88,10 @@ class Sentence:
     ) -> None:
         """Take note of what a person (or another writer) did to a scope."""
         standing = self._rows.standing(scope)
+        self._rows.watched.add(scope)
         if action is Action.RELEASE:
             if standing.in_force(now_s) or planned:
-                release(self._rules_of(scope), standing, now_s)
+                release(self._rules_of(scope), standing, now_s, planned=planned)
                 self._judge.released(self._rows.judge, scope, now_s, planned=planned)
             return
         if standing.action is action and standing.until_s == until_s:
@@ -75,6 +102,12 @@ class Sentence:
         standing.until_s = until_s
         if action in (Action.KILL, Action.HOLD):
             self._judge.killed(self._rows.judge, scope, now_s, until_s)
+
+
+def _limit_on_probation(scope: str, score: Score, call: Call) -> Verdict:
+    detector = "run_ceiling" if scope.startswith("run:") else "ceiling"
+    says = {detector: score.value}
+    return Verdict(scope, detector, score.value, False, score.reason, says, call.now_s, call.run, sure=True)
 
 
 def _breach(verdict: Verdict, call: Call, row: AgentRow) -> Breach:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import msgpack
 
-from alerts.decision import Decision, Evidence
-from alerts.policy import Blast, Breach, RuleBook, Standing, decide
-from detectors.contract import TeamMinute
+from alerts.decision import Action, Decision, Evidence
+from alerts.policy import Blast, Breach, RuleBook, Rules, Standing, decide, lapse, release
+from alerts.probation import Leash, on_probation, used
+from detectors.contract import CALM, TeamMinute
 from detectors.judge import Judge, TeamMemory, Verdict
 from detectors.row import Memory, Row, pack, unpack
 from detectors.team import rise_of
@@ -146,8 +147,35 @@ class Teams:
         self._judged.add(team)
         row.memory, verdicts = self._judge.team_step(row.memory, minute)
         rules = self._rules.of(f"team:{team}", team)
-        found = [decide(rules, row.standing, _breach(v, team), now_s, blast=Blast([]), agents=1) for v in verdicts]
+        breaches = [_breach(verdict, minute) for verdict in [*self._on_probation(row, rules, minute), *verdicts]]
+        found = [decide(rules, row.standing, breach, now_s, blast=Blast([]), agents=1) for breach in breaches]
         return [d for d in found if d is not None]
+
+    def _on_probation(self, row: TeamRow, rules: Rules, minute: TeamMinute) -> list[Verdict]:
+        """Count a minute of a team on probation against the part of its limits that it may use."""
+        standing, scope = row.standing, f"team:{minute.team}"
+        lapse(rules, standing, minute.now_s)
+        if standing.in_force(minute.now_s) or not on_probation(standing.trial, minute.now_s):
+            return []
+        leash = standing.leash = standing.leash or Leash()
+        ceiling, run = self._judge.limits_of(scope)
+        tokens, micro_usd = (sum(member[i] for member in minute.members.values()) for i in (1, 2))
+        score = used(leash, ceiling, run, rules.probation, minute.start_s, tokens, micro_usd)
+        if score is CALM:
+            return []
+        says = {"ceiling": score.value}
+        return [Verdict(scope, "ceiling", score.value, False, score.reason, says, minute.start_s, sure=True)]
+
+    def control(self, team: str, action: Action, now_s: float, until_s: float | None, *, planned: bool) -> None:
+        """Take note of what a person did to a team."""
+        row = self._row(team)
+        if action is not Action.RELEASE:
+            row.standing.action, row.standing.since_s, row.standing.until_s = action, now_s, until_s
+            return
+        if row.standing.in_force(now_s) or planned:
+            release(self._rules.of(f"team:{team}", team), row.standing, now_s, planned=planned)
+            if row.memory is not None:
+                row.memory.ceiling = None
 
     def drain(self) -> dict[bytes, bytes | None]:
         """Return the rows changed since the last call, with the shards' watermarks."""
@@ -180,7 +208,8 @@ def _others(rises: Mapping[str, tuple[float, float]], team: str) -> tuple[float,
     return sum(rise for rise, _ in found), sum(weight for _, weight in found)
 
 
-def _breach(verdict: Verdict, team: str) -> Breach:
+def _breach(verdict: Verdict, minute: TeamMinute) -> Breach:
+    usd_per_min = sum(micro_usd for _, _, micro_usd in minute.members.values()) / 1e6
     return Breach(
         scope=verdict.scope,
         value=verdict.value,
@@ -188,9 +217,12 @@ def _breach(verdict: Verdict, team: str) -> Breach:
         reason=verdict.reason,
         window_start_s=verdict.window_start_s,
         alert_only=verdict.alert_only,
+        sure=verdict.sure,
+        tokens_per_min=float(sum(tokens for _, tokens, _ in minute.members.values())),
         evidence=Evidence(
-            team=team,
-            seen_usd_per_min=verdict.seen_usd_per_min,
+            team=minute.team,
+            calls=sum(calls for calls, _, _ in minute.members.values()),
+            seen_usd_per_min=verdict.seen_usd_per_min or usd_per_min,
             usual_usd_per_min=verdict.usual_usd_per_min,
             says=dict(verdict.says),
         ),

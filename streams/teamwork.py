@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 
 from msgspec import DecodeError, json, msgpack
 
+from alerts.gateway.wire import Command, State
+from alerts.observed import ACTION_OF
 from alerts.policy import RuleBook
 from detectors.judge import Judge
 from streams.outlet import Message, Outlet
@@ -26,13 +28,27 @@ class Teamwork:
         self._rows = rows
         self._outlet = outlet
         self._named = named
+        self._ordered: dict[str, Command] = {}
 
     def restore(self, partition: int) -> Teams:
         """Build the stage of a partition from its rows."""
         stage = self.stages[partition] = self._new_teams()
         held = self._rows.rows_of(partition).items()
         stage.restore([(key[len(PREFIX) :], value) for key, value in held if key.startswith(PREFIX)])
+        for command in self._ordered.values():
+            _inform(stage, command)
         return stage
+
+    def hear(self, command: Command) -> None:
+        """Tell the stages what a person did to a team, also those that are restored later."""
+        if not command.scope.startswith("team:"):
+            return
+        if command.actor == "detector":
+            self._ordered.pop(command.scope, None)
+            return
+        self._ordered[command.scope] = command
+        for stage in self.stages.values():
+            _inform(stage, command)
 
     def reconfigure(self, rules: RuleBook, judge: Judge) -> None:
         """Have all stages judge by these from their next batch on."""
@@ -59,3 +75,12 @@ def _decode(value: bytes | None) -> TeamRecord | None:
         return None if value is None else _records.decode(value)
     except DecodeError:
         return None
+
+
+def _inform(stage: Teams, command: Command) -> None:
+    team = command.scope.partition(":")[2]
+    # Each team belongs to one partition: a stage that doesn't know it has nothing to judge it by.
+    if team in stage.rows:
+        until_s = None if command.ends_s == float("inf") else command.ends_s
+        planned = command.state is State.RELEASED and bool(command.evidence.get("planned"))
+        stage.control(team, ACTION_OF[command.state], command.issued_at, until_s, planned=planned)

@@ -46,12 +46,15 @@ def release(
     seq: Annotated[
         int | None, typer.Option("--seq", help="Only if this command is still in force.", show_default="whatever is")
     ] = None,
+    planned: Annotated[
+        bool, typer.Option("--planned", help="What it did was meant: no probation, and detectors learn from it.")
+    ] = False,
     actor: As = None,
     config: ConfigOption = None,
     broker: BrokerOption = None,
 ) -> None:
-    """Let an agent, run or team work again. Works without the service too; needs the approver's key."""
-    _order(config, broker, scope, Action.RELEASE, reason, actor, seq=seq)
+    """Let an agent, run or team work again, on probation. Works without the service too; needs the approver's key."""
+    _order(config, broker, scope, Action.RELEASE, reason, actor, seq=seq, planned=planned)
 
 
 def _order(config: Any, broker: Any, scope: str, action: Action, reason: str, actor: str | None, **kwargs: Any) -> None:

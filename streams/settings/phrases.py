@@ -26,6 +26,10 @@ PHRASES = {
     "policy.kill_duration_s": Phrase("a detector's kill lasts {}", "tighter", "s"),
     "policy.suspicious": Phrase("done about what is suspicious, yet no case for a kill: {}"),
     "policy.quiet_s": Phrase("an incident without a breach is over after {}", "", "s"),
+    "policy.probation.span_s": Phrase("after a release or an expiry a scope is on probation for {}", "tighter", "s"),
+    "policy.probation.limits_percent": Phrase("on probation a scope may use {} % of its limits", "looser"),
+    "policy.probation.bar_percent": Phrase("on probation {} % of the usual score stops a scope", "looser"),
+    "policy.probation.forgive_s": Phrase("that a scope was stopped is forgotten after {}", "tighter", "s"),
     "policy.blast_radius.max_agents_percent": Phrase(
         "at most {} % of the agents are killed without a person", "tighter"
     ),

@@ -31,6 +31,22 @@ class BlastRadius(Section):
     window_s: Positive = 3_600.0
 
 
+class Probation(Section):
+    """What follows a release or an expiry: less room and a shorter fuse, before the scope is trusted again.
+
+    Each time that a scope is stopped within `forgive_s` doubles its next kill and its next probation.
+    """
+
+    span_s: NotNegative = 1_800.0
+    """How long; 0 trusts at once."""
+    limits_percent: Annotated[float, Field(gt=0, le=100)] = 10.0
+    """Part of its limits that the scope may use."""
+    bar_percent: Annotated[float, Field(gt=0, le=100)] = 50.0
+    """Part of the usual score that is enough to stop it, at the first breach."""
+    forgive_s: Positive = 86_400.0
+    """A time that it was stopped is forgotten after this long without another."""
+
+
 class FloorsOverride(Section):
     """Floors that differ; what isn't named stays."""
 
@@ -72,14 +88,15 @@ class Policy(Section):
     """The budget: how many wrong kills you accept."""
     floors: Floors = Floors()
     consecutive_breaches: Count = 1
-    cooldown_s: NotNegative = 900.0
-    """After a release, how long the scope is only warned about."""
+    cooldown_s: NotNegative = 60.0
+    """After a release, how long the scope is left alone, so that what was under way doesn't stop it again."""
     kill_duration_s: Positive = 3_600.0
     """A kill of a detector ends by itself after this."""
     suspicious: Literal["warn", "throttle", "hold"] = "warn"
     """What is done when a score is high, yet below the bar for a kill."""
     quiet_s: Positive = 1_800.0
     """An incident with no breach for this long is over; the next one is a new incident."""
+    probation: Probation = Probation()
     blast_radius: BlastRadius = BlastRadius()
     overrides: tuple[Override, ...] = ()
 

@@ -3,26 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from policy_cases import ARMED, breach
 
-from alerts.decision import Action, Evidence
-from alerts.policy import Blast, Breach, Rules, Standing, decide, release
+from alerts.decision import Action
+from alerts.policy import Blast, Rules, Standing, decide, release
 
-ARMED = Rules(shadow=False)
 MINUTE_S = 60.0
-
-
-def breach(value: float, scope: str = "agent:a", usd: float = 5.0, **fields: object) -> Breach:
-    evidence = Evidence(agent=scope.partition(":")[2], team="t", seen_usd_per_min=usd, calls=50)
-    usual = Breach(
-        scope=scope,
-        value=value,
-        detector="surge",
-        reason="much",
-        window_start_s=0.0,
-        evidence=evidence,
-        tokens_per_min=1e6,
-    )
-    return replace(usual, **fields)
 
 
 def play(rules: Rules, values: list[float], **fields: object) -> list[str]:

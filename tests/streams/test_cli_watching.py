@@ -1,6 +1,7 @@
 """`tail` and `audit` against a broker: what happened is shown once, to people and to programs."""
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,15 @@ Cli = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cli, Path, str]]:
+def _levels_as_they_were() -> Iterator[None]:
+    levels = {name: logging.getLogger(name).level for name in ("aiokafka", "streams", "alerts")}
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def site(_levels_as_they_were: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cli, Path, str]]:
     """An installation in which an agent was killed, a release refused, and the agent released."""
     folder = tmp_path_factory.mktemp("site")
     with embedded_broker() as bootstrap:

@@ -142,7 +142,7 @@ def test_each_value_in_force_is_shown_with_where_it_comes_from() -> None:
     assert found["runaways are stopped (armed)"] == ("file", 1)
     assert found["a detector's kill lasts 10 min"] == ("agent:batch-*", 7)
     assert found["nothing is stopped before 5 calls"] == ("team research", 5)
-    assert found["after a release a scope is left alone for 15 min"] == ("default", None)
+    assert found["after a release a scope is left alone for 1 min"] == ("default", None)
     assert found["at most $20 an hour"] == ("agent:batch-*", 10)
     assert found["its runs: at most 500 steps a run"] == ("run:*", 11)
     assert "at most $50 an hour" not in found
