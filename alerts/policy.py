@@ -169,7 +169,9 @@ def _rung(rules: Rules, standing: Standing, breach: Breach, now_s: float) -> tup
     if breach.value < rules.warn_at:
         standing.breaches = 0
         return Action.OBSERVE, ""
-    if breach.value < rules.hold_at:
+    trial = standing.trial
+    stop_at = rules.kill_at * bar(trial, rules.probation, now_s)
+    if breach.value < min(rules.hold_at, stop_at):
         return Action.WARN, ""
     if breach.alert_only:
         return Action.WARN, "this detector only warns"
@@ -177,8 +179,7 @@ def _rung(rules: Rules, standing: Standing, breach: Breach, now_s: float) -> tup
         return Action.WARN, "the scope is protected"
     if not breach.sure and (floor := _below_floor(rules, breach)):
         return Action.WARN, floor
-    trial = standing.trial
-    if breach.value < rules.kill_at * bar(trial, rules.probation, now_s):
+    if breach.value < stop_at:
         return rules.suspicious, ""
     standing.breaches += 1
     consecutive = breaches(rules.consecutive, trial, rules.probation, now_s)

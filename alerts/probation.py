@@ -19,7 +19,7 @@ class Probation(Struct, frozen=True, kw_only=True):
     span_s: float = 1_800.0
     share: float = 0.1
     """Part of its limits that a scope on probation may use."""
-    bar: float = 0.5
+    bar: float = 0.7
     """Part of the score that is enough to stop it."""
     breaches_max: int = 1
     """Breaches in a row that are enough to stop it."""

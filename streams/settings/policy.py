@@ -41,7 +41,7 @@ class Probation(Section):
     """How long; 0 trusts at once."""
     limits_percent: Annotated[float, Field(gt=0, le=100)] = 10.0
     """Part of its limits that the scope may use."""
-    bar_percent: Annotated[float, Field(gt=0, le=100)] = 50.0
+    bar_percent: Annotated[float, Field(gt=0, le=100)] = 70.0
     """Part of the usual score that is enough to stop it, at the first breach."""
     forgive_s: Positive = 86_400.0
     """A time that it was stopped is forgotten after this long without another."""

@@ -29,17 +29,17 @@ def killed_and(release_at_s: float | None = None, rules: Rules = ARMED, *, plann
     return scope
 
 
-def test_half_the_usual_score_stops_a_scope_on_probation() -> None:
+def test_less_than_the_usual_score_stops_a_scope_on_probation() -> None:
     trusted, watched = Scope(), killed_and(100.0)
 
-    assert trusted.action(0.6, 200.0) == "warn"
-    made = watched.hit(0.6, 200.0)
+    assert trusted.action(0.8, 200.0) == "warn"
+    made = watched.hit(0.8, 200.0)
     assert made is not None
     assert (made.action, made.reason) == (Action.KILL, "much (on probation; stopped 2 times lately)")
 
 
 def test_so_it_does_after_a_kill_whose_time_was_over() -> None:
-    assert killed_and().action(0.6, 3_700.0) == "kill"
+    assert killed_and().action(0.8, 3_700.0) == "kill"
 
 
 def test_one_breach_is_enough_on_probation() -> None:
@@ -53,13 +53,13 @@ def test_one_breach_is_enough_on_probation() -> None:
 
 
 def test_after_its_probation_a_scope_is_trusted_again() -> None:
-    assert killed_and(100.0).action(0.6, 100.0 + 1_800.0) == "warn"
+    assert killed_and(100.0).action(0.8, 100.0 + 1_800.0) == "warn"
 
 
 def test_what_was_planned_is_trusted_at_once() -> None:
     scope = killed_and(100.0, planned=True)
 
-    assert scope.action(0.6, 200.0) == "warn"
+    assert scope.action(0.8, 200.0) == "warn"
     made = scope.hit(2.0, 300.0)
     assert made is not None
     assert made.expires_s == 300.0 + 3_600.0
@@ -91,4 +91,4 @@ def test_a_scope_that_behaved_for_a_day_is_a_first_offender_again() -> None:
 def test_a_span_of_nothing_switches_it_off() -> None:
     rules = replace(ARMED, probation=replace(ARMED.probation, span_s=0.0))
 
-    assert killed_and(100.0, rules).action(0.6, 200.0) == "warn"
+    assert killed_and(100.0, rules).action(0.8, 200.0) == "warn"

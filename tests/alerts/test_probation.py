@@ -27,7 +27,7 @@ RULES = Probation()
 def test_on_probation_a_scope_has_a_tenth_and_a_shorter_fuse() -> None:
     trial = freed(struck(NEW, RULES, 0.0), RULES, 100.0)
 
-    assert (bar(trial, RULES, 200.0), breaches(3, trial, RULES, 200.0)) == (0.5, 1)
+    assert (bar(trial, RULES, 200.0), breaches(3, trial, RULES, 200.0)) == (0.7, 1)
 
 
 def test_after_its_probation_it_is_trusted_with_all() -> None:
