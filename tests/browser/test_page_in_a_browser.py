@@ -186,6 +186,30 @@ async def test_a_reason_that_is_being_typed_survives_updates_and_is_sent(filled:
     assert [(made.action, made.reason) for made in filled.decisions] == [(Action.RELEASE, "the loop is mended")]
 
 
+async def test_a_refusal_is_said_and_stays(filled: Filled, window: Window) -> None:
+    async with serving(filled.app(ARMED)) as url, window.open() as tab:
+        for _ in range(2):
+            await tab.goto(url + SCREENS["incident"])
+            await tab.get_by_label("Why?").fill("the loop is mended")
+            await tab.get_by_role("button", name="Release").click()
+            await tab.locator("#link[data-state=live]").wait_for()
+        assert "Somebody has just asked for this." in await tab.get_by_role("alert").inner_text()
+        window.complaints.clear()  # The browser itself notes the 409.
+
+
+async def test_a_stream_that_is_refused_leaves_the_page_as_it_is(
+    filled: Filled, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.web.live.STREAMS_MAX", 0)
+    async with serving(filled.app(ARMED)) as url, window.open() as tab:
+        async with tab.expect_response("**/live/**") as answer:
+            await tab.goto(url + SCREENS["incident"])
+        assert (await answer.value).status == 503
+        await tab.locator("#link[data-state=lost]").wait_for()
+        assert "KILLED: agent coder-7" in await tab.get_by_role("heading", level=1).inner_text()
+        window.complaints.clear()  # The browser itself notes the 503.
+
+
 async def test_everything_but_life_and_chart_works_without_scripts(filled: Filled, window: Window) -> None:
     async with serving(filled.app(ARMED)) as url, window.open() as tab:
         context = await tab.context.browser.new_context(java_script_enabled=False)  # type: ignore[union-attr]

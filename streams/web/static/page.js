@@ -1,6 +1,8 @@
 // Keys, the state of the connection, filters that apply when they change, and the chart of an incident.
 "use strict";
 
+const AGAIN_MS = 15000;
+
 const link = document.getElementById("link");
 
 function say(state, words) {
@@ -14,9 +16,11 @@ document.addEventListener("htmx:sse:after:message", () => {
   say("live", "live");
   draw();
 });
-for (const lost of ["htmx:sse:error", "htmx:error"]) {
+for (const lost of ["htmx:sse:error", "htmx:error", "htmx:response:error"]) {
   document.addEventListener(lost, () => say("lost", "not live"));
 }
+// htmx takes a stream up again that has begun, and not one that was refused.
+document.addEventListener("htmx:response:error", () => setTimeout(() => typing() || location.reload(), AGAIN_MS));
 document.addEventListener("htmx:sse:before:connection", (event) => {
   if (event.detail.connection.attempt > 0) say("lost", "not live");
 });
