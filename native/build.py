@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -62,7 +63,10 @@ class NativeHook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, if that is possible here."""
         folder = ROOT / "build/native"
-        if self.target_name != "wheel" or version == "editable" or why_not():
+        if self.target_name != "wheel" or version == "editable":
+            return
+        if why_not():
+            self.app.display_warning(f"The wheel holds no compiled core: {why_not()}.")
             return
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, __file__, str(folder)], check=True)  # noqa: S603
@@ -78,7 +82,8 @@ def why_not() -> str:
         return f"there is no C compiler ({compiler})"
     if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
         return "Python.h is missing (Debian: python3-dev)"
-    return ""
+    absent = [name for name in ("mypyc", "setuptools", "msgspec") if find_spec(name) is None]
+    return f"this Python lacks {', '.join(absent)}" if absent else ""
 
 
 def suffix() -> str:
