@@ -164,8 +164,9 @@ class Orders:
         if held is None:
             return False
         if held.state is State.RELEASED:
-            # A decision that is read again after a person has released it must not come back.
-            return held.incident_id == decision.incident_id and decision.at_s <= held.issued_at
+            # A person has released it since: neither what is read again comes back, nor what was judged before.
+            known = held.incident_id == decision.incident_id or decision.actor == DETECTOR
+            return known and decision.at_s <= held.issued_at
         if not held.in_force(now_s):
             # Read again after its command has lapsed, a decision must not order it anew.
             lapsed = None if held.ends_s == float("inf") else held.ends_s

@@ -12,9 +12,10 @@ from alerts.commands import Orders
 from alerts.gateway.wire import Command
 from streams import audit, probes
 from streams.assembly import engine_of, judge_of, keys_of, prices_of, rules_of
-from streams.commander import Commander, View
-from streams.commander import Wiring as Wires
+from streams.commander import Commander
 from streams.control import Control
+from streams.kill_topic import View
+from streams.kill_topic import Wiring as Wires
 from streams.logs import set_level
 from streams.metrics import Metrics
 from streams.notifier import Notifier
@@ -33,7 +34,7 @@ from streams.topology import NAMES, state_name
 from streams.transport import TopicPartition
 from streams.watchdog import Liveness, Watchdog
 from streams.web.assembly import WorkersPage
-from streams.worker import WorkerError, make_app, on_batches, run
+from streams.worker import BatchApp, WorkerError, make_app, on_batches, run
 
 LATENESS_S = 300.0
 
@@ -57,7 +58,8 @@ class Service:
         self.named = {what: settings.topics.named(what) for what in NAMES}
         self.client = settings.kafka.client_kwargs()
         self.keys, self.trust = keys_of(settings)
-        self.outlet = Outlet(self.client)
+        self.app = self._make_app()
+        self.outlet = Outlet(self.client, lease=self.app.lease)
         self.control: Control | None = None
         self.people = People(settings, clock)
         self.desk = self.people.desk(self._notifier, self.outlet, self.named["decisions"], self.named["audit"])
@@ -74,17 +76,18 @@ class Service:
             clock=clock,
         )  # fmt: skip
 
-    def _wire_app(self, partitions: dict[str, int]) -> None:
-        settings, events = self.settings, self.settings.topics.event_topics
-        instance = settings.service.instance_id
-        self.app = make_app(
-            settings.service.app_id,
+    def _make_app(self) -> BatchApp:
+        return make_app(
+            self.settings.service.app_id,
             self.client,
-            instance=instance,
-            session_s=settings.kafka.session_timeout_ms / 1000,
+            instance=self.settings.service.instance_id,
+            session_s=self.settings.kafka.session_timeout_ms / 1000,
             on_restored=self._on_restored,
             on_revoked=self._on_revoked,
         )
+
+    def _wire_app(self, partitions: dict[str, int]) -> None:
+        settings, events = self.settings, self.settings.topics.event_topics
         rows = {
             topic: StateRows(self.app, partitions[topic], self.client, name=state_name(i))
             for i, topic in enumerate(events)
@@ -244,16 +247,14 @@ class Service:
         while True:
             self.liveness = watchdog.look(self.app.progress())
             if self.liveness.stalled:
-                raise WorkerError(
-                    f"no progress for {self.liveness.idle_s:.0f} s while {self.liveness.lag} records wait"
-                )
+                raise WorkerError(self.liveness.trouble)
             await asyncio.sleep(2.0)
 
     def troubles(self) -> list[str]:
         """Say what holds progress back."""
         found = [str(self.app.failure)] if self.app.failure is not None else []
         if self.liveness is not None and self.liveness.stalled:
-            found.append(f"no progress for {self.liveness.idle_s:.0f} s while {self.liveness.lag} records wait")
+            found.append(self.liveness.trouble)
         if self.control is not None and self.control.commander.failure is not None:
             found.append(f"the commander failed: {self.control.commander.failure}")
         return found
@@ -278,7 +279,7 @@ class Service:
             asyncio.create_task(step())
             for step in (
                 *(self.watch_kills, self.keep_time, self.keep_gauges, self.watch_progress),
-                *(self.reloader.run, self.page.run),
+                *(self.reloader.run, self.page.run, *(rows.keep for rows in self.rows)),
             )
         ]
         for task in beside:

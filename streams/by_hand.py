@@ -20,14 +20,13 @@ from alerts.gateway.keys import Role, SigningKey, Trust
 from alerts.gateway.wire import Ack, Command, WireError, decode_ack, split_scope
 from streams import audit
 from streams.assembly import keys_of, trust_file
-from streams.commander import View, Wiring, order_directly
+from streams.commander import order_directly
+from streams.kill_topic import BY_HAND, View, Wiring
 from streams.outlet import Message, Outlet, UndeliveredError
 from streams.settings import Settings
 
 ANSWER_S = 15.0
 AUDIT_S = 5.0
-BY_HAND = "by-hand:"
-"""How the writers begin that are commands of a person: their heartbeats don't mean that a service is at work."""
 ACKS_READ = 2_000
 
 log = logging.getLogger(__name__)

@@ -2,104 +2,29 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from msgspec import DecodeError, Struct
+from aiokafka import AIOKafkaConsumer
+from msgspec import DecodeError
 
 from alerts.commands import Ordered, Orders, RefusedError
 from alerts.coverage import Coverage, Order
 from alerts.decision import Decision
 from alerts.gateway.keys import Trust
-from alerts.gateway.wire import HEARTBEAT_KEY, Command, Heartbeat, WireError, decode_ack
+from alerts.gateway.wire import HEARTBEAT_KEY, Command, WireError, decode_ack
 from alerts.incident import Outcome
 from alerts.obedience import Disobedience, decode_disobedience
+from streams.kill_topic import View, Wiring
 from streams.outlet import Message, Outlet
 
 HEARTBEAT_S = 2.0
-LIVE_S = 10.0
 TOLD_AT_ONCE = 100
 
 log = logging.getLogger(__name__)
 
 
-class Wiring(Struct, frozen=True):
-    """How to reach Kafka (arguments of any aiokafka client), and the topics' names."""
-
-    client: Mapping[str, Any]
-    kills: str
-    acks: str
-
-
-class View:
-    """What the kill topic says, read from its beginning; `wait_synced` returns at the end captured at the start."""
-
-    def __init__(self, wiring: Wiring, trust: Trust, orders: Orders, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self.orders = orders
-        self.heartbeat: Heartbeat | None = None
-        self.bad_records = 0
-        self._wiring = wiring
-        self._trust = trust
-        self._consumer: AIOKafkaConsumer | None = None
-        self.offset = -1
-        self.on_command: Callable[[Command], None] | None = None
-
-    async def start(self) -> None:
-        """Read the whole topic."""
-        self._consumer = AIOKafkaConsumer(
-            enable_auto_commit=False,
-            fetch_max_wait_ms=50,
-            **self._wiring.client,
-        )
-        await self._consumer.start()
-        partition = TopicPartition(self._wiring.kills, 0)
-        self._consumer.assign([partition])
-        end = (await self._consumer.end_offsets([partition]))[partition]
-        # seek_to_beginning would race with the reset to the configured offset that assign has begun.
-        self._consumer.seek(partition, (await self._consumer.beginning_offsets([partition]))[partition])
-        while await self._consumer.position(partition) < end:
-            await self.poll(200)
-
-    async def stop(self) -> None:
-        """Close the reader."""
-        if self._consumer is not None:
-            await self._consumer.stop()
-
-    async def poll(self, timeout_ms: int) -> bool:
-        """Take in what came; tell whether another writer has begun a higher epoch."""
-        assert self._consumer is not None
-        found = await self._consumer.getmany(timeout_ms=timeout_ms)
-        outrun = False
-        for records in found.values():
-            for record in records:
-                self.offset = record.offset
-                outrun |= self._take(record, self._clock())
-        return outrun
-
-    def _take(self, record: Any, now_s: float) -> bool:
-        key = (record.key or b"").decode("utf-8", "replace")
-        if record.value is None:
-            self.orders.observe_unusable(key, None, now_s)
-            return False
-        try:
-            signed = self._trust.verify(record.value, key)
-        except WireError as error:
-            self.bad_records += 1
-            self.orders.observe_unusable(key, record.value, now_s)
-            log.warning("Ignored a record of the kill topic at offset %d: %s", record.offset, error)
-            return False
-        if isinstance(signed.payload, Heartbeat):
-            self.heartbeat = signed.payload
-        elif self.on_command is not None:
-            self.on_command(signed.payload)
-        return self.orders.observe(signed, record.value, now_s)
-
-    def commander_is_live(self, now_s: float) -> bool:
-        """Tell whether a commander has sent a heartbeat within 10 s."""
-        return self.heartbeat is not None and now_s - self.heartbeat.issued_at < LIVE_S
+class OutrankedError(Exception):
+    """Another worker commands now: this one slept while the decisions' partition moved."""
 
 
 class Commander:
@@ -139,6 +64,7 @@ class Commander:
         """Read the topic to its end, take over, and say so in a heartbeat."""
         self.view.on_command = lambda command: self._follow(command, self.view.offset)
         await self.view.start()
+        self.view.rival = ""
         self.orders.take_over()
         await self._beat()
         self._tasks = [asyncio.create_task(step()) for step in (self._tail, self._keep_beating, self._hear)]
@@ -213,6 +139,8 @@ class Commander:
     async def _tail(self) -> None:
         while True:
             if await self.view.poll(1000):
+                if self.view.rival:
+                    raise OutrankedError(f"{self.view.rival} commands now, with epoch {self.orders.epoch}")
                 self.orders.take_over()
                 log.warning("Another writer had begun epoch %d: taking over", self.orders.epoch - 1)
                 await self._beat()

@@ -4,11 +4,25 @@ from collections import deque
 from enum import Enum
 from typing import Protocol
 
+from msgspec import Struct
+
 
 class Acknowledged(Protocol):
     """A delivered message: its own `acked` counts, never its offset, since a range may be read twice."""
 
     acked: bool
+
+
+class Progress(Struct, frozen=True):
+    """Where a partition stands: offsets of its end, and before which all is done. None: not known yet."""
+
+    end: int | None
+    done: int | None
+
+    @property
+    def lag(self) -> int:
+        """Records that are not done, as far as is known."""
+        return 0 if self.end is None or self.done is None else max(0, self.end - self.done)
 
 
 class Verdict(Enum):

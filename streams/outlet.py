@@ -7,6 +7,8 @@ from typing import Any, Self
 from aiokafka import AIOKafkaProducer
 from msgspec import Struct
 
+from streams.lease import Lease
+
 DELIVERY_S = 30.0
 
 
@@ -27,10 +29,11 @@ class UndeliveredError(Exception):
 class Outlet:
     """Writes with `enable_idempotence` and `acks=all`; `send` returns when all of its records are acknowledged."""
 
-    def __init__(self, client: Mapping[str, Any], delivery_s: float = DELIVERY_S) -> None:
-        """`client` are the arguments that every aiokafka client shares."""
+    def __init__(self, client: Mapping[str, Any], delivery_s: float = DELIVERY_S, lease: Lease | None = None) -> None:
+        """`client` are the arguments that every aiokafka client shares; nothing goes out when the `lease` is over."""
         self._options = dict(client)
         self._delivery_s = delivery_s
+        self._lease = lease
         self._producer: AIOKafkaProducer | None = None
 
     async def __aenter__(self) -> Self:
@@ -56,7 +59,8 @@ class Outlet:
     async def send(self, messages: Iterable[Message]) -> None:
         """Write all messages and wait for their acknowledgements.
 
-        Raises UndeliveredError when one isn't acknowledged within the delivery deadline.
+        Raises UndeliveredError when one isn't acknowledged within the delivery deadline, LeaseError before anything
+        is sent.
         """
         await self.send_placed(messages)
 
@@ -65,6 +69,8 @@ class Outlet:
         producer = self._producer
         if producer is None:
             raise UndeliveredError("the producer isn't started")
+        if self._lease is not None:
+            self._lease.check()
         try:
             async with asyncio.timeout(self._delivery_s):
                 acks = [

@@ -11,6 +11,8 @@ from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyE
 from msgspec import Struct, structs
 
 HOUR_MS = 3_600_000
+COMPACTION_LAG_MS = HOUR_MS
+"""How long what was written over stays: time to see that it was by somebody who may not, and to write it again."""
 REPLICATION = 3
 PULSE_H = 2
 SPEND_H = 9 * 24
@@ -41,7 +43,12 @@ class TopicSpec(Struct, frozen=True):
             "min.insync.replicas": "2" if replication >= REPLICATION else "1",
         }
         if self.compacted:
-            compacted = {**common, "segment.ms": str(HOUR_MS), "min.cleanable.dirty.ratio": "0.1"}
+            compacted = {
+                **common,
+                "segment.ms": str(HOUR_MS),
+                "min.cleanable.dirty.ratio": "0.1",
+                "min.compaction.lag.ms": str(COMPACTION_LAG_MS),
+            }
             if self.forgets:
                 compacted |= {"cleanup.policy": "compact,delete", "retention.ms": str(self.retention_h * HOUR_MS)}
             return compacted
@@ -180,11 +187,16 @@ class _Cluster:
                 self.report.findings.append(
                     f"topic {spec.name} has {partitions} partitions, and must have {spec.partitions}"
                 )
-            found = await self._configs(spec.name)
+            found, wanted = await self._configs(spec.name), spec.configs(self._copies)
             for key in ("cleanup.policy", "message.timestamp.type"):
-                wanted = spec.configs(self._copies)[key]
-                if key in found and found[key] != wanted:
-                    self.report.findings.append(f"topic {spec.name} has {key}={found[key]}, and should have {wanted}")
+                if key in found and found[key] != wanted[key]:
+                    self._differs(spec.name, key, found[key], wanted[key])
+            lag = found.get("min.compaction.lag.ms", "")
+            if "compact" in found.get("cleanup.policy", "") and spec.compacted and int(lag or 0) < COMPACTION_LAG_MS:
+                self._differs(spec.name, "min.compaction.lag.ms", lag, f"at least {COMPACTION_LAG_MS}")
+
+    def _differs(self, name: str, key: str, found: str, wanted: str) -> None:
+        self.report.findings.append(f"topic {name} has {key}={found}, and should have {wanted}")
 
     async def _configs(self, name: str) -> dict[str, str]:
         try:

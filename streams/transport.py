@@ -9,6 +9,8 @@ whose commits stand still, or pass over events, after some restarts with a table
   where the last one ended (`Ledger`); otherwise the consumer is set back to there.
 - A partition without a committed offset isn't moved back at all: what was fetched for it and dropped is never read.
   Here it is set to its beginning.
+- What is fetched after that move and before the partitions are ready was dropped, and its lag stayed until more came.
+  Here it is read again once their owner is ready.
 - The set of active partitions is shared with the thread that fetches: emptied meanwhile, it means "all partitions".
 
 It leans on private parts of Faust and aiokafka, hence the exact pins; its contract tests fail loudly on an upgrade.
@@ -25,10 +27,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from faust.types.tuples import ack_lock
 from mode.utils.futures import notify
-from msgspec import Struct
 
 from streams.fetching import Taken, fetch
-from streams.ledger import Ledger, Verdict
+from streams.ledger import Ledger, Progress, Verdict
 from streams.records import RecordBatch
 
 PINS = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
@@ -37,18 +38,6 @@ FETCH_WAIT_MS = 100
 
 TopicPartition = tuple[str, int]
 Hook = Callable[[frozenset[TopicPartition]], Awaitable[None]]
-
-
-class Progress(Struct, frozen=True):
-    """Where a partition stands: offsets of its end, and before which all is done. None: not known yet."""
-
-    end: int | None
-    done: int | None
-
-    @property
-    def lag(self) -> int:
-        """Records that are not done, as far as is known."""
-        return 0 if self.end is None or self.done is None else max(0, self.end - self.done)
 
 
 def check_pins() -> None:
@@ -76,6 +65,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._ledgers: dict[TP, Ledger] = {}
+        self._is_restored = False
+        self._skipped: set[TP] = set()
         self._read_offset = _ReadOffsets(self.app.batch_topics)
 
     def _new_consumer_thread(self) -> "BatchThread":
@@ -122,7 +113,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def _admit(self, tp: TP, taken: Taken) -> ConsumerMessage | None:
         ledger = self._ledgers.get(tp)
-        if ledger is None or self.app.rebalancing:
+        if ledger is None:
+            return None
+        if not self._is_restored:
+            self._skipped.add(tp)
             return None
         verdict = ledger.judge(taken.start)
         if verdict is Verdict.REWIND:
@@ -171,24 +165,31 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     # Rebalances and seeks: forget what was delivered, begin anew where the consumer is set to
 
     def _close(self) -> None:
+        self._is_restored = False
         for ledger in self._ledgers.values():
             ledger.close()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let the batch in work be finished and committed, then forget the rest."""
+        self._is_restored = False
         await super().on_partitions_revoked(revoked)
         self._close()
-        await self.app.call_hook(self.app.on_revoked, self._batch_tps(revoked))
+        await self.app.revoked(self._batch_tps(revoked))
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Wait for the tables' recovery, which ends with a seek, before anything is delivered."""
+        self.app.lease.renew()
         self._ledgers = {TP(*tp): Ledger() for tp in self._batch_tps(assigned)}
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets, and tell the owner that its partitions are restored."""
         await super().perform_seek()
-        await self.app.call_hook(self.app.on_restored, self._batch_tps(self._ledgers))
+        await self.app.restored(self._batch_tps(self._ledgers))
+        self._is_restored = True
+        skipped, self._skipped = self._skipped, set()
+        for tp in skipped & self._ledgers.keys():
+            await self._thread.rewind(tp, self._ledgers[tp].position)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Set all partitions to their committed offsets, those without one to their beginning."""
@@ -243,6 +244,11 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
+
+    async def on_start(self) -> None:
+        """Connect; from then on the lease lasts as long as the group hears of us."""
+        await super().on_start()
+        self.app.lease.follow(self._ensure_consumer()._coordinator)
 
     async def rewind(self, tp: TP, offset: int | None) -> None:
         """Set one partition to an offset, if it is still ours."""

@@ -35,6 +35,11 @@ class Liveness(Struct, frozen=True):
     """Since the last progress, or since there was last nothing to do."""
     stalled: bool
 
+    @property
+    def trouble(self) -> str:
+        """What a stall is, in words."""
+        return f"no progress for {self.idle_s:.0f} s while {self.lag} records wait"
+
 
 class Watchdog:
     """Watches the partitions of a worker; ask `look` every few seconds, and end the process when it says stalled.

@@ -15,17 +15,19 @@ raises, the app fails, nothing more is acked, and the broker redelivers to whoev
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
 
 import faust
 from faust.types.auth import SASLMechanism
 from yarl import URL
 
 from streams.lanes import Lanes
+from streams.lease import Lease
+from streams.ledger import Progress
 from streams.records import RecordBatch
-from streams.transport import BatchSchema, BatchTransport, Hook, Progress, TopicPartition
+from streams.transport import BatchSchema, BatchTransport, Hook, TopicPartition
 
 BATCHES_BUFFERED = 16
 RULES: dict[str, Any] = {
@@ -60,12 +62,24 @@ class WorkerError(Exception):
     """The worker can't go on; what it hadn't finished is delivered again to the next one."""
 
 
+class Owner(Protocol):
+    """Who keeps state of the partitions that are ours."""
+
+    async def claim(self) -> None:
+        """Take the restored partitions over."""
+
+    def release(self) -> None:
+        """Let go of all."""
+
+
 class BatchApp(faust.App):  # type: ignore[misc]
     """A Faust app whose agents get RecordBatches."""
 
     def __init__(self, *args: Any, on_restored: Hook | None, on_revoked: Hook | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.on_restored, self.on_revoked = on_restored, on_revoked
+        self.lease = Lease(self.conf.broker_session_timeout)
+        self.owners: list[Owner] = []
         self.batch_topics: set[str] = set()
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
@@ -91,12 +105,26 @@ class BatchApp(faust.App):  # type: ignore[misc]
         """Wait no longer for a message that is never acked; Faust would until nobody refers to it."""
         self.consumer._unacked_messages.discard(message)
 
-    async def call_hook(self, hook: Hook | None, tps: frozenset[TopicPartition]) -> None:
-        """Tell the owner of the engines; its failure is the app's, where Faust would swallow it."""
-        if hook is None or self.failed.is_set():
-            return
+    async def restored(self, tps: frozenset[TopicPartition]) -> None:
+        """Claim the state, then tell the owner of the engines; a failure is the app's, where Faust would swallow it."""
+        if not self.failed.is_set():
+            with self._failing():
+                await asyncio.gather(*(owner.claim() for owner in self.owners))
+                if self.on_restored is not None:
+                    await self.on_restored(tps)
+
+    async def revoked(self, tps: frozenset[TopicPartition]) -> None:
+        """Let go of the state, and tell the owner of the engines."""
+        for owner in self.owners:
+            owner.release()
+        if self.on_revoked is not None and not self.failed.is_set():
+            with self._failing():
+                await self.on_revoked(tps)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
         try:
-            await hook(tps)
+            yield
         except Exception as error:
             self.fail(error)
             raise

@@ -4,7 +4,12 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from real_kafka import real_kafka
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError
-from kafka_workers import Worker, until
+from kafka_workers import Worker, read_records, until
 from real_kafka import free_ports
 
 from alerts.decision import Decision
@@ -157,19 +157,7 @@ class Installation:
 
     async def read(self, topic: str, partitions: int) -> list[Any]:
         """Return all records of a topic, each partition in its order."""
-        consumer = AIOKafkaConsumer(auto_offset_reset="earliest", **self.client)
-        await consumer.start()
-        try:
-            tps = [TopicPartition(topic, partition) for partition in range(partitions)]
-            consumer.assign(tps)
-            ends = await consumer.end_offsets(tps)
-            found: list[Any] = []
-            while any([await consumer.position(tp) < ends[tp] for tp in tps]):
-                for some in (await consumer.getmany(timeout_ms=500)).values():
-                    found += some
-            return found
-        finally:
-            await consumer.stop()
+        return await read_records(self.client, topic, partitions)
 
     async def decisions(self) -> list[Decision]:
         """Return what was decided, in order; a decision may be there twice after a crash."""

@@ -5,10 +5,10 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -63,6 +63,23 @@ class Worker:
         code = await asyncio.wait_for(self.process.wait(), DEADLINE_S)
         await self._reading
         return code
+
+
+async def read_records(client: Mapping[str, Any], topic: str, partitions: int) -> list[Any]:
+    """Return all records of a topic, each partition in its order."""
+    consumer = AIOKafkaConsumer(auto_offset_reset="earliest", **client)
+    await consumer.start()
+    try:
+        tps = [TopicPartition(topic, partition) for partition in range(partitions)]
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
+        found: list[Any] = []
+        while any([await consumer.position(tp) < ends[tp] for tp in tps]):
+            for some in (await consumer.getmany(timeout_ms=500)).values():
+                found += some
+        return found
+    finally:
+        await consumer.stop()
 
 
 class Group:
@@ -147,20 +164,12 @@ class Group:
 
     async def totals(self) -> list[tuple[int, int, int]]:
         """Read the state's changelog: last offset applied, number of events and their sum, by partition."""
-        consumer = AIOKafkaConsumer(auto_offset_reset="earliest", **self.client)
-        await consumer.start()
-        try:
-            tps = [TopicPartition(changelog_of(self.group), partition) for partition in range(self.partitions)]
-            consumer.assign(tps)
-            ends = await consumer.end_offsets(tps)
-            rows = {tp.partition: (-1, 0, 0) for tp in tps}
-            while any([await consumer.position(tp) < ends[tp] for tp in tps]):
-                for tp, records in (await consumer.getmany(timeout_ms=500)).items():
-                    applied, count, value = records[-1].value.split()
-                    rows[tp.partition] = int(applied), int(count), int(value)
-            return [rows[partition] for partition in range(self.partitions)]
-        finally:
-            await consumer.stop()
+        rows = dict.fromkeys(range(self.partitions), (-1, 0, 0))
+        for record in await read_records(self.client, changelog_of(self.group), self.partitions):
+            if record.key == b"total":
+                applied, count, value = record.value.split()
+                rows[record.partition] = int(applied), int(count), int(value)
+        return [rows[partition] for partition in range(self.partitions)]
 
     def expected(self) -> list[tuple[int, int, int]]:
         return [(sent - 1, sent, value) for sent, value in zip(self.sent, self.sums, strict=True)]

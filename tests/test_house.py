@@ -18,7 +18,7 @@ PURE = (
     "detectors/*.py",
     "alerts/{decision,policy,incident,incidents,lifecycle,grouping,commands,message,coverage,obedience}.py",
     "alerts/gateway/{guard,wire}.py",
-    "streams/{attribution,events,effects,engine,windows,rows,teams,duplicates,obedience,pulse,sentence,sightings}.py",
+    "streams/{attribution,events,effects,engine,windows,rows,teams,duplicates,obedience,pulse,sentence,sightings,fence}.py",
 )
 IMPURE_MODULES = {
     *("asyncio", "http", "io", "logging", "os", "pathlib", "secrets", "select", "shutil", "signal", "socket", "ssl"),
@@ -30,8 +30,8 @@ IMPURE_CALLS = {"now", "utcnow", "today", "open", "print", "input", "breakpoint"
 # A vendor, and the only files that may import it; an empty list means none of the packages.
 OWNERS = {
     "slack_sdk": ["alerts/slack.py"],
-    "faust": ["streams/transport.py", "streams/worker.py", "streams/state.py", "streams/bench/faust_agent.py"],
-    "mode": ["streams/transport.py", "streams/worker.py", "streams/state.py"],
+    "faust": ["streams/transport.py", "streams/worker.py", "streams/table.py", "streams/bench/faust_agent.py"],
+    "mode": ["streams/transport.py", "streams/worker.py"],
     "confluent_kafka": ["streams/broker.py"],
     "genai_prices": ["streams/prices.py"],
     "river": ["detectors/*.py"],

@@ -19,8 +19,8 @@ from alerts.gateway.identity import Identity
 from alerts.gateway.keys import Trust
 from streams.bench import real_gateways
 from streams.bench.parts import ENV, Place, gateway
-from streams.commander import Wiring
 from streams.demo.stage import free_ports
+from streams.kill_topic import Wiring
 
 AGENT = "a"
 READY_S = 30.0

@@ -15,7 +15,8 @@ from streams.bench.broker import kafka
 from streams.bench.figures import spread
 from streams.bench.gateways import AGENT, OPENERS, Refused, Site
 from streams.bench.parts import ENV, Place, place
-from streams.commander import Commander, Wiring
+from streams.commander import Commander
+from streams.kill_topic import Wiring
 from streams.outlet import Outlet
 from streams.topics import TopicSpec, ensure_topics
 

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from alerts.gateway.keys import Trust
 from alerts.gateway.wire import Command
-from streams.commander import View, Wiring
+from streams.kill_topic import View, Wiring
 from streams.web.board import AUDIT_KEPT, Board
 from streams.web.histories import Histories
 

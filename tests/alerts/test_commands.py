@@ -60,7 +60,8 @@ def test_a_decision_read_again_does_not_undo_a_release() -> None:
     give(book, decision(Action.RELEASE, actor=PERSON, releases_seq=1), 110.0)
 
     assert give(book, decision(Action.KILL), 120.0) is None
-    assert give(book, decision(Action.KILL, incident="i2", at_s=119.0), 120.0) is not None
+    assert give(book, decision(Action.KILL, incident="judged before", at_s=109.0), 120.0) is None
+    assert give(book, decision(Action.KILL, incident="judged after", at_s=119.0), 120.0) is not None
 
 
 def test_a_release_of_what_is_no_longer_in_force_names_what_is() -> None:

@@ -19,7 +19,8 @@ import alerts.gateway
 from alerts.commands import Orders
 from alerts.decision import Action, Decision
 from alerts.gateway.keys import TrustRecord
-from streams.commander import Wiring, order_directly
+from streams.commander import order_directly
+from streams.kill_topic import Wiring
 from streams.topics import TopicSpec, ensure_topics
 
 pytestmark = pytest.mark.kafka

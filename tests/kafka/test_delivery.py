@@ -102,6 +102,27 @@ async def test_nothing_is_lost_in_a_storm_of_200_000_events(kafka: str) -> None:
         assert await group.totals() == group.expected()
 
 
+@pytest.mark.parametrize("lease", ["kept", "endless"])
+async def test_a_worker_that_slept_while_its_partitions_moved_changes_nothing_and_ends(kafka: str, lease: str) -> None:
+    async with Group(kafka, partitions=2) as group:
+        await group.produce(4_000)
+        sleeper = await group.start(instance="a", pause_s=1, lease=lease)
+        await sleeper.says("adding")
+        sleeper.process.send_signal(signal.SIGSTOP)
+        await group.start(instance="b")
+        await group_done(group)
+        await group.produce(4_000)
+        await group_done(group)
+
+        sleeper.process.send_signal(signal.SIGCONT)
+
+        assert await sleeper.ended() == 1
+        assert sleeper.count("failed LeaseError" if lease == "kept" else "failed FencedError") == 1
+        await group.produce(4_000)
+        await group_done(group)
+        assert await group.totals() == group.expected()
+
+
 async def group_done(group: Group) -> None:
     try:
         await until(group.all_committed, 40)

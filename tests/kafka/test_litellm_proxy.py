@@ -19,7 +19,8 @@ from alerts.commands import Orders
 from alerts.decision import Action, Decision
 from alerts.gateway.keys import TrustRecord
 from streams.bench.real_gateways import Kills, litellm
-from streams.commander import Commander, Wiring
+from streams.commander import Commander
+from streams.kill_topic import Wiring
 from streams.outlet import Outlet
 from streams.topics import TopicSpec, ensure_topics
 

@@ -17,7 +17,8 @@ from alerts.gateway.feed import Feed, FeedSettings
 from alerts.gateway.guard import Guard
 from alerts.gateway.health import Health
 from alerts.gateway.identity import Identity
-from streams.commander import Commander, Wiring, order_directly
+from streams.commander import Commander, OutrankedError, order_directly
+from streams.kill_topic import BY_HAND, Wiring
 from streams.outlet import Outlet
 from streams.topics import TopicSpec, ensure_topics
 
@@ -111,15 +112,29 @@ async def test_orders_given_while_the_service_is_down_hold_when_it_is_back(wirin
             await until(lambda: feed.guard.health(time.time()) is Health.LIVE)
 
 
-async def test_a_second_writer_is_outrun(wiring: Wiring) -> None:
+async def test_a_command_by_hand_is_outrun(wiring: Wiring) -> None:
     async with commanding(wiring) as commander, obeying(wiring) as feed:
         assert await feed.wait_ready(20)
-        other = await order_directly(wiring, TRUST, Orders(ENV, "cli", KEYS), decision(Action.KILL), time.time)
+        other = await order_directly(wiring, TRUST, Orders(ENV, BY_HAND, KEYS), decision(Action.KILL), time.time)
         assert other is not None
         await until(lambda: commander.orders.epoch > other.command.epoch)
         await commander.handle(decision(Action.RELEASE, actor="user:x", releases_seq=1))
         await until(lambda: not refuses(feed))
         assert feed.guard.watch.alarms == 0
+
+
+async def test_a_commander_that_another_one_has_replaced_orders_nothing_more(wiring: Wiring) -> None:
+    async with commanding(wiring) as sleeper, commanding(wiring) as commander, obeying(wiring) as feed:
+        assert await feed.wait_ready(20)
+        await until(lambda: sleeper.failure is not None)
+
+        with pytest.raises(OutrankedError):
+            await sleeper.handle(decision(Action.KILL))
+
+        await commander.handle(decision(Action.KILL, "agent:b"))
+        await until(lambda: refuses(feed, Identity(agent="b")))
+        assert not refuses(feed)
+        assert commander.failure is None
 
 
 async def test_what_a_thief_writes_frees_nobody_and_is_mended(wiring: Wiring) -> None:

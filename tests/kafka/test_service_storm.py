@@ -1,4 +1,4 @@
-"""Workers that are killed at any moment: nothing lost, nothing counted twice, the same agents stopped.
+"""Workers that are killed, or sleep, at any moment: nothing lost, nothing counted twice, the same agents stopped.
 
 `BRAKELINE_STORM=1` makes it 200,000 events and 20 kills.
 """
@@ -61,7 +61,6 @@ async def test_nothing_is_lost_and_nothing_counted_twice_in_a_storm(kafka: str, 
     each = len(lines) // (KILLS + 1)
     # A kill that has ended meanwhile would be ordered again when its decision is read again.
     async with Installation(kafka, tmp_path, policy={"kill_duration_s": 86_400}) as site:
-        replay, wanted = replayed(site.settings, lines)
         storm = Storm(site, seed)
         await storm.start(*"abc"[: 3 if FULL else 2])
         for number in range(KILLS):
@@ -69,16 +68,45 @@ async def test_nothing_is_lost_and_nothing_counted_twice_in_a_storm(kafka: str, 
         await site.produce(lines[KILLS * each :])
         await site.done(240 if FULL else 60)
 
-        hours = await site.hours()
-        assert {key: usage[:2] for key, usage in hours.items()} == hours_by_hand(lines)
-        assert hours == hours_replayed(replay)
-        decided = await site.decisions()
-        assert kills(wanted)
-        assert kills(decided) == kills(wanted)
-        assert {s: set(found) for s, found in by_scope(decided).items()} == {
-            s: set(found) for s, found in by_scope(wanted).items()
-        }
-        ordered = Counter((c.scope, c.incident_id) for c in await site.commands() if c.state == "killed")
-        assert ordered == dict.fromkeys(kills(wanted), 1)
-        print(f"{len(lines)} events, {dict(storm.killed)} killed; {len(decided)} decisions, {len(wanted)} different;")
-        print(f"{len(hours)} hours of agents, {len(ordered)} kills; {time.monotonic() - begun_s:.0f} s")
+        await check_uninterrupted(site, lines)
+        print(f"{len(lines)} events, {dict(storm.killed)} killed; {time.monotonic() - begun_s:.0f} s")
+
+
+async def test_a_worker_that_sleeps_while_its_partitions_move_changes_nothing(kafka: str, tmp_path: Path) -> None:
+    lines = fleet_lines(20_000, start_s=time.time() - 5_400)
+    async with Installation(kafka, tmp_path, policy={"kill_duration_s": 86_400}) as site:
+        sleeper = await site.start("a")
+        for first, successor in ((0, "b"), (8_000, "c")):
+            before = sum(await site.ends(site.changelog))
+            flowing = asyncio.ensure_future(site.produce(lines[first : first + 8_000]))
+
+            async def at_work(before: int = before) -> bool:
+                return sum(await site.ends(site.changelog)) > before + 20
+
+            await until(at_work)
+            sleeper.process.send_signal(signal.SIGSTOP)
+            await flowing
+            sleeping, sleeper = sleeper, await site.start(successor)
+            await site.done()
+            sleeping.process.send_signal(signal.SIGCONT)
+        await site.produce(lines[16_000:])
+        await site.done()
+
+        await check_uninterrupted(site, lines)
+
+
+async def check_uninterrupted(site: Installation, lines: list[bytes]) -> None:
+    """Compare what workers left behind with the same events judged in one go: all is as if nothing had happened."""
+    replay, wanted = replayed(site.settings, lines)
+    hours = await site.hours()
+    assert {key: usage[:2] for key, usage in hours.items()} == hours_by_hand(lines)
+    assert hours == hours_replayed(replay)
+    decided = await site.decisions()
+    assert kills(wanted)
+    assert kills(decided) == kills(wanted)
+    assert {s: set(found) for s, found in by_scope(decided).items()} == {
+        s: set(found) for s, found in by_scope(wanted).items()
+    }
+    ordered = Counter((c.scope, c.incident_id) for c in await site.commands() if c.state == "killed")
+    assert ordered == dict.fromkeys(kills(wanted), 1)
+    print(f"{len(hours)} hours of agents, {len(ordered)} kills; {len(decided)} decisions, {len(wanted)} different")

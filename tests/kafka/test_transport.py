@@ -8,10 +8,11 @@ import pytest
 from faust.types import TP
 from kafka_workers import Group, until
 
+from streams.ledger import Progress
 from streams.records import RecordBatch
 from streams.state import StateRows
 from streams.topics import TopicSpec, ensure_topics
-from streams.transport import BatchThread, Progress
+from streams.transport import BatchThread
 from streams.worker import BatchApp, WorkerError, make_app, on_batches, run
 
 pytestmark = [
@@ -95,6 +96,34 @@ async def test_a_range_fetched_before_the_consumer_is_set_back_is_not_delivered_
         assert seen == [*range(10_000), *range(25_000)]
 
 
+async def test_what_is_fetched_before_its_owner_is_ready_is_read_again(kafka: str) -> None:
+    """Only an app that restores state fetches so early."""
+    async with Group(kafka, partitions=1) as group:
+        seen: list[int] = []
+
+        async def note(batch: RecordBatch) -> None:
+            seen.extend(batch.offsets)
+
+        async def wait_until_fetched(_: object) -> None:
+            async def fetched() -> bool:
+                return await app.consumer._thread.position(TP(group.topic, 0)) == sum(group.sent)
+
+            await until(fetched, 20)
+
+        for number in (1, 2):
+            app = make_app(
+                group.group, group.client, commit_s=0.2, on_restored=wait_until_fetched if number == 2 else None
+            )
+            rows = StateRows(app, 1, group.client)
+            on_batches(app, group.topic, note)
+            await rows.start()
+            await group.produce(100)
+            async with running(app):
+                await until(group.all_committed, 20)
+            await rows.stop()
+        assert seen == [*range(200)]
+
+
 async def test_a_reply_to_header_writes_nowhere(kafka: str) -> None:
     async with Group(kafka, partitions=1) as group:
         got: list[bytes | None] = []
@@ -139,8 +168,10 @@ async def test_two_topics_reach_their_own_handlers(kafka: str) -> None:
         rows = StateRows(app, 2, group.client)
         on_batches(app, group.topic, event)
         on_batches(app, other, decision)
+        await rows.start()
         async with running(app):
             await until(all_seen)
+        await rows.stop()
         assert rows.rows_of(0) == {}
 
 

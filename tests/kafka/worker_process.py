@@ -1,7 +1,8 @@
 """A worker for the contract tests: sums the events of each partition, with the offset that it has applied.
 
 Arguments: bootstrap, group, topic, partitions, then options as name=value: `instance`, `fail_at` (raise on that offset
-of partition 0), `pause_s` (wait so long in each batch). It prints a line when it is ready and one for every batch.
+of partition 0), `pause_s` (wait so long in each batch), `lease` ("endless": it never knows that it slept).
+It prints a line when it is ready, and when it begins and ends a batch.
 """
 
 import asyncio
@@ -47,6 +48,7 @@ async def main(bootstrap: str, group: str, topic: str, partitions: int, options:
                 raise ValueError("this event can't be judged")
             if offset > applied:
                 applied, count, value = offset, count + 1, value + int(number or 0)
+        print("adding", batch.partition, batch.offsets[0], flush=True)
         await wait_s(float(options.get("pause_s", 0)))
         await rows.write(batch.partition, {b"total": b"%d %d %d" % (applied, count, value)})
         totals[batch.partition] = applied, count, value
@@ -61,6 +63,8 @@ async def main(bootstrap: str, group: str, topic: str, partitions: int, options:
         on_restored=restored,
         on_revoked=revoked,
     )
+    if options.get("lease") == "endless":
+        app.lease.session_s = float("inf")
     rows = StateRows(app, partitions, client)
     on_batches(app, topic, add)
     stop = asyncio.Event()

@@ -1,6 +1,6 @@
 """A partition that stands still is seen, a worker without work isn't."""
 
-from streams.transport import Progress
+from streams.ledger import Progress
 from streams.watchdog import Watchdog
 
 A, B = ("events", 0), ("events", 1)
