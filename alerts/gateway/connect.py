@@ -16,6 +16,7 @@ from .gate import Gate
 from .guard import Guard
 from .health import Policy
 from .keys import Trust
+from .source import source_of
 
 STOP_S = 10.0
 
@@ -30,7 +31,8 @@ class Connection:
         self._thread = threading.Thread(target=self._loop.run_forever, name="brakeline", daemon=True)
         self._thread.start()
         self._feed = Feed(guard, settings)
-        self.gate = Gate(guard, self._feed, release_url=release_url)
+        self._source = source_of(settings)
+        self.gate = Gate(guard, self._feed, release_url=release_url, source=self._source)
         if not self._run(self._start(ready_s), ready_s + STOP_S):
             log.error("The kill topic could not be read within %.0f s; going on to try", ready_s)
 
@@ -40,9 +42,11 @@ class Connection:
         return self.gate.guard.can_vouch or await self._feed.wait_ready(ready_s)
 
     def close(self) -> None:
-        """Stop reading; what the gate knows stays."""
+        """Stop reading, and report what was used; what the gate knows stays."""
         if self._loop.is_closed():
             return
+        if self._source is not None:
+            self._source.close()
         self._run(self._feed.stop(), STOP_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_S)
@@ -71,11 +75,14 @@ def connect(
     policy: Policy | None = None,
     release_url: str = "",
     ready_s: float = 30.0,
+    events_topic: str | None = None,
+    prompt_key: bytes = b"",
 ) -> Connection:
     """Read what is in force and return the connection; `client` are the arguments of any aiokafka client.
 
-    Waits `ready_s` at most: after that the gate answers by its policy until it knows. Raises OSError or WireError
-    for a trust file that can't be read.
+    Waits `ready_s` at most: after that the gate answers by its policy until it knows. Usage is reported to
+    `events_topic`, by default `<prefix>.events`; empty turns that off. With a `prompt_key` events carry a hash of the
+    prompt made with it. Raises OSError or WireError for a trust file that can't be read.
     """
     settings = FeedSettings(
         gateway_id=gateway_id or f"{socket.gethostname()}:{os.getpid()}",
@@ -85,6 +92,8 @@ def connect(
         acks_topic=f"{prefix}.acks",
         snapshot=Path(snapshot) if snapshot else None,
         adapter="sdk",
+        events_topic=f"{prefix}.events" if events_topic is None else events_topic,
+        prompt_key=prompt_key,
     )
     trust = Trust.parse(Path(trust_file).read_bytes())
     return Connection(Guard(env, trust, time.time(), policy=policy), settings, ready_s, release_url)

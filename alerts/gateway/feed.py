@@ -33,6 +33,10 @@ class FeedSettings(Struct, frozen=True, kw_only=True):
     acks_topic: str = "brakeline.acks"
     snapshot: Path | None = None
     adapter: str = ""
+    events_topic: str = ""
+    """Where usage is reported; empty if it isn't."""
+    prompt_key: bytes = b""
+    """Makes a keyed hash of each prompt; empty if nothing of it shall be reported."""
 
 
 class Feed:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from .feed import Feed
 from .guard import Guard
 from .identity import Answer, Identity, denial_body, denial_headers
+from .source import Source
 
 
 class Gate:
-    """A guard with a clock and a lock: safe to ask from any thread."""
+    """A guard with a clock and a lock: safe to ask from any thread. Adapters report usage to its `source`, if any."""
 
     def __init__(
         self,
@@ -20,8 +21,10 @@ class Gate:
         release_url: str = "",
         clock: Callable[[], float] = time.time,
         note: Callable[[Answer, float], None] = lambda _answer, _seconds: None,
+        source: Source | None = None,
     ) -> None:
         self.guard = guard
+        self.source = source
         self._feed = feed
         self._release_url = release_url
         self._clock = clock

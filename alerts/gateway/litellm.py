@@ -6,6 +6,7 @@ Hooks are called with keyword arguments: their parameters' names are LiteLLM's.
 import asyncio
 import os
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,18 @@ import msgspec
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy._types import ProxyException
 
+from .events import prompt_hash
 from .feed import Feed, FeedSettings
 from .gate import Gate
 from .guard import Guard
 from .identity import Answer, Identity, cheaper, denial_body, denial_headers
 from .keys import Trust
+from .litellm_usage import Streamed, event_of_payload
+from .source import source_of
+from .usage import prompt_of
 
 READY_S = 30.0
+CALLERS_MAX = 20_000
 
 
 def identify(user_api_key_dict: Any, data: Mapping[str, Any]) -> Identity:
@@ -45,7 +51,8 @@ def identify(user_api_key_dict: Any, data: Mapping[str, Any]) -> Identity:
 class Brakes(CustomLogger):  # type: ignore[misc]
     """Refuses before any upstream call, uses the cheaper model, and cuts a stream that is under way.
 
-    The feed starts with the first call, in the proxy's own loop: each worker process has its own view.
+    The feed starts with the first call, in the proxy's own loop: each worker process has its own view. What calls
+    took is reported where the settings name a topic for it.
     """
 
     def __init__(
@@ -58,10 +65,13 @@ class Brakes(CustomLogger):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self._feed = Feed(guard, settings)
-        self._gate = Gate(guard, self._feed, release_url=release_url)
+        self._source = source_of(settings)
+        self._gate = Gate(guard, self._feed, release_url=release_url, source=self._source)
         self._release_url = release_url
         self._identify = identify
         self._started: asyncio.Task[bool] | None = None
+        # By `litellm_call_id`: what LiteLLM logs of a call later tells neither the run nor, by default, the prompt.
+        self._callers: OrderedDict[str, tuple[Identity, str | None]] = OrderedDict()
 
     async def start(self) -> None:
         """Begin to read the commands, and wait until they are known; may be called again."""
@@ -83,6 +93,7 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         answer = self._gate.check(who)
         if not answer.allowed:
             raise Refusal(answer, self._release_url)
+        self._remember(who, data)
         instead = cheaper(answer.models, who.model) if answer.models else ""
         return {**data, "model": instead} if instead else data
 
@@ -91,12 +102,43 @@ class Brakes(CustomLogger):  # type: ignore[misc]
     ) -> AsyncIterator[Any]:
         """Pass chunks on until the caller is stopped; called by the proxy for each stream."""
         who = self._identify(user_api_key_dict, request_data)
-        async for chunk in response:
-            answer = self._gate.cut(who)
-            if answer is not None:
-                await response.aclose()
-                raise Refusal(answer, self._release_url)
-            yield chunk
+        streamed = Streamed(who, request_data, self._source)
+        try:
+            async for chunk in response:
+                streamed.take(chunk)
+                answer = self._gate.cut(who)
+                if answer is not None:
+                    streamed.end("partial")
+                    await response.aclose()
+                    raise Refusal(answer, self._release_url)
+                yield chunk
+        except (asyncio.CancelledError, GeneratorExit):
+            streamed.end("cancelled")
+            raise
+
+    async def async_log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """Report what a call took; called by LiteLLM after each."""
+        self._report(kwargs)
+
+    async def async_log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """Report a call that failed; called by LiteLLM after each attempt."""
+        self._report(kwargs)
+
+    def _remember(self, who: Identity, data: Mapping[str, Any]) -> None:
+        call_id = data.get("litellm_call_id")
+        if self._source is None or not isinstance(call_id, str):
+            return
+        key = self._source.prompt_key
+        self._callers[call_id] = who, prompt_hash(prompt_of(data), key) if key else None
+        if len(self._callers) > CALLERS_MAX:
+            self._callers.popitem(last=False)
+
+    def _report(self, kwargs: Mapping[str, Any]) -> None:
+        source, payload = self._source, kwargs.get("standard_logging_object")
+        if source is None or not isinstance(payload, dict):
+            return
+        who, digest = self._callers.get(str(payload.get("litellm_call_id")), (None, None))
+        source.put(lambda: event_of_payload(payload, who, gateway=source.gateway, digest=digest))
 
 
 class Refusal(ProxyException):  # type: ignore[misc]
@@ -130,8 +172,14 @@ def brakes(
     *,
     snapshot: str = "",
     prefix: str = "brakeline",
+    events_topic: str | None = None,
+    prompt_key: bytes = b"",
 ) -> Brakes:
-    """Return a callback with default settings; `client` are the arguments of any aiokafka client."""
+    """Return a callback with default settings; `client` are the arguments of any aiokafka client.
+
+    Usage is reported to `events_topic`, by default `<prefix>.events`; empty turns that off. With a `prompt_key` events
+    carry a hash of the prompt made with it.
+    """
     settings = FeedSettings(
         # Each worker process has its own view, and reports it.
         gateway_id=f"{gateway_id}:{os.getpid()}",
@@ -141,5 +189,7 @@ def brakes(
         acks_topic=f"{prefix}.acks",
         snapshot=Path(snapshot) if snapshot else None,
         adapter="litellm",
+        events_topic=f"{prefix}.events" if events_topic is None else events_topic,
+        prompt_key=prompt_key,
     )
     return Brakes(settings, Guard(env, Trust.parse(Path(trust_file).read_bytes()), time.time()))

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from .events import failed
 from .gate import Gate
 from .identity import Answer, Identity, cheaper
+from .source import Call
 
 Who = Identity | Callable[[Any], Identity]
 """Who calls, or a function of the request."""
@@ -17,12 +19,15 @@ EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
 class Watch:
-    """A response under way: looks before each chunk."""
+    """A response under way: looks before each chunk, and reports its end to `call` if that is given."""
 
-    def __init__(self, gate: Gate, who: Identity, headers: Any, stopped: Callable[[Answer], Exception]) -> None:
+    def __init__(
+        self, gate: Gate, who: Identity, headers: Any, stopped: Callable[[Answer], Exception], call: Call | None = None
+    ) -> None:
         self._gate = gate
         self._who = who
         self._stopped = stopped
+        self._call = call
         in_events = headers.get("content-type", "").startswith("text/event-stream")
         self._speaks = in_events and headers.get("content-encoding", "identity") == "identity"
         self._between_events = True
@@ -32,13 +37,21 @@ class Watch:
 
         Raises where there is no saying why within the stream: it isn't one of events, or an event is half out.
         """
+        if self._call is not None:
+            self._call.feed(chunk)
         answer = self._gate.cut(self._who)
         if answer is None:
             self._between_events = chunk.endswith(EVENT_ENDS)
             return None
+        self.end("partial")
         if not self._speaks or not self._between_events:
             raise self._stopped(answer)
         return b"event: error\ndata: " + self._gate.refusal(answer)[0] + b"\n\n"
+
+    def end(self, status: str = "ok") -> None:
+        """Report what was used; a second time changes nothing."""
+        if self._call is not None:
+            self._call.end(status)
 
 
 class Transport:
@@ -80,8 +93,28 @@ class Transport:
             extensions=request.extensions,
         )
 
-    def _watch(self, response: Any, who: Identity) -> Any:
-        watch = Watch(self._gate, who, response.headers, self.stopped)
+    def _call(self, request: Any, who: Identity) -> Call | None:
+        """Follow a call if its usage is reported: then no encoding is asked for that a meter can't read."""
+        source = self._gate.source
+        if source is None:
+            return None
+        if {"br", "zstd"} & {each.strip() for each in request.headers.get("accept-encoding", "").split(",")}:
+            request.headers["accept-encoding"] = "gzip, deflate"
+        try:
+            content = request.content
+        except self.library.RequestNotRead:
+            content = b""
+        return source.call(who, request.method, request.url.path, content)
+
+    def _fail(self, call: Call | None, error: BaseException) -> None:
+        if call is not None:
+            timeout, given_up = isinstance(error, self.library.TimeoutException), not isinstance(error, Exception)
+            call.end("timeout" if timeout else "cancelled" if given_up else failed(type(error).__name__))
+
+    def _watch(self, response: Any, who: Identity, call: Call | None) -> Any:
+        if call is not None:
+            call.answered(response.status_code, response.headers)
+        watch = Watch(self._gate, who, response.headers, self.stopped, call)
         response.stream = self.watched(response.stream, watch)
         return response
 
@@ -97,7 +130,13 @@ class SyncTransport(Transport):
         if models:
             request.read()
             request = self._downgraded(request, models)
-        return self._watch(self._inner.handle_request(request), who)
+        call = self._call(request, who)
+        try:
+            response = self._inner.handle_request(request)
+        except BaseException as error:
+            self._fail(call, error)
+            raise
+        return self._watch(response, who, call)
 
     def close(self) -> None:
         """Close the inner transport."""
@@ -115,7 +154,13 @@ class AsyncTransport(Transport):
         if models:
             await request.aread()
             request = self._downgraded(request, models)
-        return self._watch(await self._inner.handle_async_request(request), who)
+        call = self._call(request, who)
+        try:
+            response = await self._inner.handle_async_request(request)
+        except BaseException as error:
+            self._fail(call, error)
+            raise
+        return self._watch(response, who, call)
 
     async def aclose(self) -> None:
         """Close the inner transport."""
@@ -135,9 +180,11 @@ class SyncWatched:
             yield chunk if last is None else last
             if last is not None:
                 return
+        self._watch.end()
 
     def close(self) -> None:
-        """Close the inner stream."""
+        """Close the inner stream; whoever does that before its end has used what has passed."""
+        self._watch.end("cancelled")
         self._inner.close()
 
 
@@ -154,7 +201,9 @@ class AsyncWatched:
             yield chunk if last is None else last
             if last is not None:
                 return
+        self._watch.end()
 
     async def aclose(self) -> None:
-        """Close the inner stream."""
+        """Close the inner stream; whoever does that before its end has used what has passed."""
+        self._watch.end("cancelled")
         await self._inner.aclose()

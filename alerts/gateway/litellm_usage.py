@@ -1,0 +1,164 @@
+"""What LiteLLM tells of calls, as usage events: its StandardLoggingPayload, and the chunks of a stream that was cut.
+
+Prompts and answers in them are counted at most.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from .events import Event, call_id, event_of, failed, prompt_hash
+from .identity import Identity
+from .meter import Meter
+from .source import Source
+from .usage import Usage, prompt_of, said_tokens, usage_of
+
+_REFUSED = ("Refusal", "ProxyException", "HTTPException")
+"""What the proxy raises itself, before it calls anybody."""
+
+
+def event_of_payload(
+    payload: Mapping[str, Any], who: Identity | None = None, *, gateway: str = "", digest: str | None = None
+) -> Event | None:
+    """Return the event of a call; None for one that never went out: refused, or served from a cache.
+
+    `who` is who called, where that is known. A failure shares the `litellm_call_id` with what followed it, and where
+    the answer has no id (embeddings) the `id` too.
+    """
+    if payload.get("cache_hit") or _dict(payload.get("error_information")).get("error_class") in _REFUSED:
+        return None
+    ended_s, took_s = _number(payload.get("endTime")), _number(payload.get("response_time"))
+    own = str(payload.get("litellm_call_id") or "")
+    status = _status(payload)
+    event_id = call_id(str(payload.get("id") or ""), own)
+    if status != "ok":
+        event_id = f"{event_id}:{status}:{round(ended_s * 1000)}"
+    metadata = _dict(payload.get("metadata"))
+    return event_of(
+        who or caller_of(payload),
+        _usage(payload, metadata),
+        event_id=event_id,
+        ended_s=ended_s,
+        latency_s=took_s or ended_s - _number(payload.get("startTime")),
+        model=bare(str(payload.get("model") or ""), str(payload.get("custom_llm_provider") or "")),
+        status=status,
+        provider=str(payload.get("custom_llm_provider") or ""),
+        prompt_hash=digest,
+        gateway=gateway,
+    )
+
+
+class Streamed:
+    """A stream under way. LiteLLM logs nothing of use of one that doesn't reach its end: then this reports it.
+
+    It goes by the id that LiteLLM would log it under, so that it is counted once in any case.
+    """
+
+    def __init__(self, who: Identity, data: Mapping[str, Any], source: Source | None) -> None:
+        self._who = who
+        self._data = data
+        self._source = source
+        self._began_s = source.clock() if source else 0.0
+        self._meter = Meter({"content-type": "text/event-stream"})
+
+    def take(self, chunk: Any) -> None:
+        """Count a chunk: an object of LiteLLM's, or what the provider sent."""
+        if self._source is None:
+            return
+        if isinstance(chunk, bytes | str):
+            self._meter.feed(chunk.encode() if isinstance(chunk, str) else chunk)
+        else:
+            self._meter.take(plain(chunk))
+
+    def end(self, status: str) -> None:
+        """Report a stream that ends before its time."""
+        source = self._source
+        if source is not None:
+            ended_s, prompt = source.clock(), prompt_of(self._data)
+            source.put(lambda: self._event(source, status, ended_s, prompt))
+
+    def _event(self, source: Source, status: str, ended_s: float, prompt: list[Any]) -> Event:
+        meter = self._meter
+        meter.end()
+        details = getattr(self._data.get("litellm_logging_obj"), "model_call_details", None)
+        called = _dict(details).get("model")
+        return event_of(
+            self._who,
+            meter.usage(said_tokens(prompt)),
+            event_id=call_id(meter.answer_id, str(self._data.get("litellm_call_id") or "")) or uuid4().hex,
+            ended_s=ended_s,
+            latency_s=ended_s - self._began_s,
+            model=called if isinstance(called, str) else meter.model,
+            status=status,
+            tool_calls=meter.tool_calls,
+            prompt_hash=prompt_hash(prompt, source.prompt_key),
+            gateway=source.gateway,
+        )
+
+
+def caller_of(payload: Mapping[str, Any]) -> Identity:
+    """Read who called: the key's alias and team are authenticated, the rest is what the caller said of itself."""
+    metadata = _dict(payload.get("metadata"))
+    claimed = _dict(metadata.get("requester_metadata"))
+    headers = {str(name).lower(): str(value) for name, value in _dict(metadata.get("requester_custom_headers")).items()}
+    return Identity(
+        agent=str(metadata.get("user_api_key_alias") or ""),
+        team=str(metadata.get("user_api_key_team_alias") or metadata.get("user_api_key_team_id") or ""),
+        claimed_agent=str(claimed.get("agent_id") or ""),
+        run=headers.get("x-run-id") or str(claimed.get("session_id") or ""),
+        parents=tuple(part.strip() for part in headers.get("x-parent-run-ids", "").split(",") if part.strip())[:32],
+        workflow=headers.get("x-workflow-id", ""),
+    )
+
+
+def plain(chunk: Any) -> Mapping[str, Any]:
+    """Return what an object of a LiteLLM stream adds, as an event of the provider's stream would say it.
+
+    Its own `model_dump` takes longer than all that is done with a chunk otherwise.
+    """
+    choices = []
+    for choice in getattr(chunk, "choices", None) or ():
+        delta = getattr(choice, "delta", None)
+        said = {name: getattr(delta, name, None) for name in ("content", "reasoning_content")}
+        asked = [_call_of(call) for call in getattr(delta, "tool_calls", None) or ()]
+        choices.append({"delta": {**said, "tool_calls": asked}, "text": getattr(choice, "text", None)})
+    event = {name: getattr(chunk, name, None) for name in ("id", "model", "delta")}
+    return {**event, "choices": choices} if choices else event
+
+
+def _call_of(call: Any) -> Mapping[str, Any]:
+    function = getattr(call, "function", None)
+    asked = {"name": getattr(function, "name", None), "arguments": getattr(function, "arguments", None)}
+    return {"id": getattr(call, "id", None), "function": asked}
+
+
+def bare(model: str, provider: str) -> str:
+    """Return a model's name without its provider.
+
+    >>> bare("openai/gpt-5", "openai"), bare("meta-llama/llama-4", "groq")
+    ('gpt-5', 'meta-llama/llama-4')
+    """
+    return model.removeprefix(f"{provider}/")
+
+
+def _status(payload: Mapping[str, Any]) -> str:
+    if payload.get("status") != "failure":
+        return "ok"
+    error = _dict(payload.get("error_information"))
+    kind, code = str(error.get("error_class") or ""), str(error.get("error_code") or "")
+    return "timeout" if kind in ("Timeout", "APITimeoutError") else failed(code or kind)
+
+
+def _usage(payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> Usage:
+    """LiteLLM counts as OpenAI does: what was cached stands within the input."""
+    found = _dict(metadata.get("usage_object"))
+    told = {name: payload[name] for name in ("prompt_tokens", "completion_tokens") if payload.get(name)}
+    return usage_of({"prompt_tokens": 0, **found, **told})
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _dict(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
