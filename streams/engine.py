@@ -20,7 +20,7 @@ from streams.rows import AgentRow, Rows
 from streams.sentence import Sentence
 from streams.sightings import Sightings
 from streams.validation import Rejected, Validator
-from streams.windows import MINUTE_S
+from streams.windows import HOUR_S, MINUTE_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,9 +195,9 @@ class Engine:
 
     def _turn_minute(self, now_s: float) -> None:
         """Close what the watermark has passed, also of agents that went silent."""
-        self._minute = int(now_s) // MINUTE_S * MINUTE_S
+        hour, self._minute = self._minute // HOUR_S, int(now_s) // MINUTE_S * MINUTE_S
         self.rows.close_minutes(now_s - self.settings.lateness_s)
-        if self._minute % 3600 == 0:
+        if self._minute // HOUR_S != hour:
             self.rows.evict(now_s, self.settings.agent_idle_s)
 
 

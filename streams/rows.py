@@ -141,7 +141,8 @@ class Rows:
             standing = self.standings.get(f"agent:{name}")
             if standing is None or not standing.in_force(now_s):
                 del self.agents[name]
-        for scope in [s for s, v in self.standings.items() if max(v.last_s, v.until_s or 0.0) < now_s - idle_s]:
+        idle = [s for s, v in self.standings.items() if max(v.last_s, v.until_s or 0.0) < now_s - idle_s]
+        for scope in [s for s in idle if not self.standings[s].in_force(now_s)]:
             del self.standings[scope]
             self._standings_touched.add(scope)
         self.judge.evict(now_s)

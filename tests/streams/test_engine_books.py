@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from feeding import T0_S, batch, engine, event
 
+from alerts.decision import Action
+
 GOOD = event(0)
 
 BAD: list[tuple[str, Any, str]] = [
@@ -87,6 +89,16 @@ def test_agents_beyond_the_cap_are_counted_together_and_not_judged() -> None:
 
     assert (effects.counts.accepted, effects.overflows) == (5, 3)
     assert sorted(job.rows.agents) == ["a0", "a1"]
+
+
+def test_of_agents_that_fall_silent_those_that_are_stopped_are_kept() -> None:
+    job = engine(agents_max=50_000, agent_idle_s=3_600.0)
+    job.feed(batch([event(n, agent=f"random-{n}") for n in range(2_000)], at_s=T0_S))
+    job.sentence.control("agent:random-7", Action.KILL, T0_S, None, planned=False)
+
+    job.feed(batch([event(2_000, T0_S + 7_300, agent="a-late-one")], first=2_000))
+
+    assert sorted(job.rows.agents) == ["a-late-one", "random-7"]
 
 
 def test_an_unknown_model_never_costs_nothing() -> None:
