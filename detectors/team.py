@@ -115,7 +115,7 @@ class TeamRise:
     a member to count.
     """
 
-    bar: float = 2.7
+    bar: float = 2.6
     member_max: float = 0.5
     calls_min: float = 2.0
     members_min: int = 4
