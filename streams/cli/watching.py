@@ -22,6 +22,19 @@ Since = Annotated[
 
 
 @app.command(rich_help_panel=PANEL)
+def top(
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=50, help="How many agents.")] = 40,
+    once: Annotated[bool, typer.Option("--once", help="Print it once and end.")] = False,
+    config: ConfigOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Show who burns most, against the usual, with state and reason; who is stopped comes first. Until Ctrl-C."""
+    from streams.top import watch
+
+    wait(watch(settings_of(config, broker), lines, once=once))
+
+
+@app.command(rich_help_panel=PANEL)
 def tail(
     only: Annotated[
         list[str] | None,
