@@ -161,8 +161,9 @@ class Service:
         if self.control is None:
             wires = Wires(self.client, self.named["kills"], self.named["acks"])
             commander = Commander(wires, self.trust, self.orders(), self.outlet, self.clock, self._covered)
+            history = self.page.history if self.settings.page.enabled else None
             notifier = Notifier(
-                self._put, self.people.routes(), now_s=self.clock, wiring=self._links(), counted=self._told
+                self._put, self.people.routes(history), now_s=self.clock, wiring=self._links(), counted=self._told
             )
             control = Control(commander, notifier, self.metrics, self.clock)
             await control.start(self.client, self.named["incidents"])

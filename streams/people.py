@@ -17,6 +17,7 @@ from alerts.slack import Ear, Slack
 from alerts.slack_http import slack_actions
 from alerts.webhook import Webhook
 from streams import audit
+from streams.charts import History, charting
 from streams.notifier import Notifier, Route
 from streams.outlet import Message, Outlet
 from streams.settings import Settings
@@ -48,10 +49,12 @@ class People:
         self._granted.clear()
         self._granted.update(settings.slack_users)
 
-    def routes(self) -> list[Route]:
-        """Return the sinks that the settings name."""
-        chat = Route(LogSink()) if self.slack is None else Route(self.slack, pace_s=SLACK_PACE_S)
-        routes = [chat]
+    def routes(self, history: History | None = None) -> list[Route]:
+        """Return the sinks that the settings name; `history` is what Slack's charts are drawn from."""
+        routes = [Route(LogSink())]
+        if self.slack is not None:
+            posted = None if history is None else charting(self.slack, history)
+            routes = [Route(self.slack, pace_s=SLACK_PACE_S, posted=posted)]
         for number, hook in enumerate(self._settings.webhooks):
             secret = hook.secret.get_secret_value() if hook.secret else ""
             routes.append(Route(Webhook(f"webhook:{number}", str(hook.url), secret, self._clock)))

@@ -123,6 +123,12 @@ async def test_three_workers_one_message_and_a_click_lets_the_sidecar_allow_agai
         assert message["text"].startswith("KILLED: agent runaway")
         before = target(message)
 
+        async def drawn() -> bool:
+            return any(png.startswith(b"\x89PNG") or b"\x89PNG" in png for png in slack.uploads.values())
+
+        await until(drawn, 30)
+        assert slack.files[0]["thread_ts"] == message["ts"]
+
         async def on_top() -> bool:
             line = next((line for line in (await site.command("top", "--once")).splitlines() if "runaway" in line), "")
             return "killed" in line and "over the ceiling" in line
