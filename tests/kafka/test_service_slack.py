@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -105,69 +105,83 @@ async def audited(site: Installation) -> list[dict[str, Any]]:
     return [json.loads(record.value) for record in await site.read(site.named("audit"), 1)]
 
 
+class Thread:
+    """What people see in Slack of one installation, and what they do there."""
+
+    def __init__(self, slack: FakeSlack, site: Installation) -> None:
+        self.slack, self.site = slack, site
+
+    @property
+    def message(self) -> dict[str, Any]:
+        (only,) = self.slack.messages.values()
+        return only
+
+    async def shows(self, *texts: str) -> None:
+        """Wait until the one message says all that."""
+
+        async def does() -> bool:
+            shown = json.dumps(list(self.slack.messages.values()))
+            return len(self.slack.messages) == 1 and self.slack.connected and all(text in shown for text in texts)
+
+        await until(does, 60)
+
+    async def counts(self, what: Callable[[], int], number: int) -> None:
+        async def are() -> bool:
+            return what() == number
+
+        await until(are, 30)
+
+    async def has_a_chart(self) -> None:
+        await self.counts(lambda: int(any(b"\x89PNG" in png for png in self.slack.uploads.values())), 1)
+        assert self.slack.files[0]["thread_ts"] == self.message["ts"]
+
+    async def refuses_clicks(self) -> None:
+        """Press as a viewer, as a stranger, and for a command that isn't in force: each is told so in private."""
+        held = target(self.message)
+        await self.slack.press(pressed("release", held, "UVIEW"), "viewer")
+        await self.slack.press(pressed("release", held, "UNOBODY"), "nobody")
+        await self.slack.press(pressed("release", Target(held.incident, held.epoch, held.seq + 7)), "stale")
+        await self.counts(lambda: len(self.slack.whispers), 3)
+        assert self.slack.modals == []
+
+    async def releases(self, reason: str) -> None:
+        await self.slack.press(pressed("release", target(self.message)), "press")
+        await self.counts(lambda: len(self.slack.modals), 1)
+        await self.slack.press(submitted(self.slack.modals[0], reason, "UOPS"), "reason")
+
+
+async def until_on_top(site: Installation, agent: str) -> None:
+    async def shown() -> bool:
+        said = (await site.command("top", "--once")).splitlines()
+        return any(agent in line and "killed" in line and "over the ceiling" in line for line in said)
+
+    await until(shown, 60)
+
+
 async def test_three_workers_one_message_and_a_click_lets_the_sidecar_allow_again(kafka: str, tmp_path: Path) -> None:
     async with FakeSlack() as slack, site_of(kafka, tmp_path, slack) as site, sidecar_of(site, kafka) as sidecar:
-        workers = [await site.start(name) for name in "abc"]
-        for worker in workers:
+        thread = Thread(slack, site)
+        for worker in [await site.start(name) for name in "abc"]:
             await worker.up()
         await sidecar.answers("runaway", 200)
         await site.produce(calls(["runaway"], LIMIT + 1))
         await sidecar.answers("runaway", 403)
+        await thread.shows("KILLED: agent runaway", "obeyed by 1 of 1")
+        await thread.has_a_chart()
+        await until_on_top(site, "runaway")
 
-        async def told() -> bool:
-            shown = list(slack.messages.values())
-            return len(shown) == 1 and "obeyed by 1 of 1" in json.dumps(shown[0]["blocks"]) and slack.connected
-
-        await until(told, 60)
-        (message,) = slack.messages.values()
-        assert message["text"].startswith("KILLED: agent runaway")
-        before = target(message)
-
-        async def drawn() -> bool:
-            return any(png.startswith(b"\x89PNG") or b"\x89PNG" in png for png in slack.uploads.values())
-
-        await until(drawn, 30)
-        assert slack.files[0]["thread_ts"] == message["ts"]
-
-        async def on_top() -> bool:
-            line = next((line for line in (await site.command("top", "--once")).splitlines() if "runaway" in line), "")
-            return "killed" in line and "over the ceiling" in line
-
-        await until(on_top, 60)
-
-        await slack.press(pressed("release", before, "UVIEW"), "viewer")
-        await slack.press(pressed("release", before, "UNOBODY"), "nobody")
-        await slack.press(pressed("release", Target(before.incident, before.epoch, before.seq + 7)), "stale")
-
-        async def whispered() -> bool:
-            return len(slack.whispers) == 3
-
-        await until(whispered, 30)
+        await thread.refuses_clicks()
         assert await sidecar.status("runaway") == 403
-        assert slack.modals == []
 
-        await slack.press(pressed("release", before), "press")
-
-        async def asked() -> bool:
-            return len(slack.modals) == 1
-
-        await until(asked, 30)
         begun_s = time.monotonic()
-        await slack.press(submitted(slack.modals[0], "the loop is mended", "UOPS"), "reason")
+        await thread.releases("the loop is mended")
         await sidecar.answers("runaway", 200)
         took_s = time.monotonic() - begun_s
-
-        async def edited() -> bool:
-            (shown,) = slack.messages.values()
-            return "RELEASED" in shown["text"] and "on probation until" in json.dumps(shown["blocks"])
-
-        await until(edited, 30)
-        assert len(slack.messages) == 1
-        assert {"viewer", "nobody", "stale", "press", "reason"} <= set(slack.envelopes_acked)
+        await thread.shows("RELEASED: agent runaway", "on probation until")
         lines = await audited(site)
         assert [line["outcome"].partition(":")[0] for line in lines] == ["refused"] * 3 + ["accepted"]
         assert (lines[-1]["actor"], lines[-1]["reason"]) == ("slack:UOPS", "the loop is mended")
-        print(f"3 workers, 1 message; from the click's reason to the sidecar's yes {took_s:.2f} s")
+        print(f"3 workers, 1 message; from the click to the sidecar's yes {took_s:.2f} s")
 
 
 async def test_a_storm_of_500_incidents_is_one_digest(kafka: str, tmp_path: Path) -> None:
