@@ -138,7 +138,8 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         if source is None or not isinstance(payload, dict):
             return
         who, digest = self._callers.get(str(payload.get("litellm_call_id")), (None, None))
-        source.put(lambda: event_of_payload(payload, who, gateway=source.gateway, digest=digest))
+        passed = kwargs.get("passthrough_logging_payload")
+        source.put(lambda: event_of_payload(payload, who, passed, gateway=source.gateway, digest=digest))
 
 
 class Refusal(ProxyException):  # type: ignore[misc]

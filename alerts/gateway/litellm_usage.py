@@ -11,36 +11,49 @@ from .events import Event, call_id, event_of, failed, prompt_hash
 from .identity import Identity
 from .meter import Meter
 from .source import Source
-from .usage import Usage, prompt_of, said_tokens, usage_of
+from .usage import Usage, prompt_of, said_tokens, usage_of, usage_within
 
+_PREFIXES = ("openai", "anthropic", "azure", "gemini", "vertex_ai", "bedrock")
 _REFUSED = ("Refusal", "ProxyException", "HTTPException")
 """What the proxy raises itself, before it calls anybody."""
 
 
 def event_of_payload(
-    payload: Mapping[str, Any], who: Identity | None = None, *, gateway: str = "", digest: str | None = None
+    payload: Mapping[str, Any],
+    who: Identity | None = None,
+    passed: Mapping[str, Any] | None = None,
+    *,
+    gateway: str = "",
+    digest: str | None = None,
 ) -> Event | None:
     """Return the event of a call; None for one that never went out: refused, or served from a cache.
 
-    `who` is who called, where that is known. A failure shares the `litellm_call_id` with what followed it, and where
-    the answer has no id (embeddings) the `id` too.
+    `who` is who called, where that is known. `passed` is the `passthrough_logging_payload` of a pass-through route: its
+    answer LiteLLM reads only where it knows the provider by its host. A failure shares the `litellm_call_id` with
+    what followed it, and where the answer has no id (embeddings) the `id` too.
     """
     if payload.get("cache_hit") or _dict(payload.get("error_information")).get("error_class") in _REFUSED:
         return None
+    answer = _dict((passed or {}).get("response_body"))
+    usage = _usage(payload, answer)
+    if passed is not None and usage == Usage() and payload.get("status") != "failure":
+        return None
+    model = str(payload.get("model") or "")
+    if usage_within(answer) is not None:
+        model = str(answer.get("model") or model)
     ended_s, took_s = _number(payload.get("endTime")), _number(payload.get("response_time"))
     own = str(payload.get("litellm_call_id") or "")
     status = _status(payload)
     event_id = call_id(str(payload.get("id") or ""), own)
     if status != "ok":
         event_id = f"{event_id}:{status}:{round(ended_s * 1000)}"
-    metadata = _dict(payload.get("metadata"))
     return event_of(
         who or caller_of(payload),
-        _usage(payload, metadata),
+        usage,
         event_id=event_id,
         ended_s=ended_s,
         latency_s=took_s or ended_s - _number(payload.get("startTime")),
-        model=bare(str(payload.get("model") or ""), str(payload.get("custom_llm_provider") or "")),
+        model=bare(model, str(payload.get("custom_llm_provider") or "")),
         status=status,
         provider=str(payload.get("custom_llm_provider") or ""),
         prompt_hash=digest,
@@ -122,7 +135,8 @@ def plain(chunk: Any) -> Mapping[str, Any]:
         said = {name: getattr(delta, name, None) for name in ("content", "reasoning_content")}
         asked = [_call_of(call) for call in getattr(delta, "tool_calls", None) or ()]
         choices.append({"delta": {**said, "tool_calls": asked}, "text": getattr(choice, "text", None)})
-    event = {name: getattr(chunk, name, None) for name in ("id", "model", "delta")}
+    of = getattr(chunk, "response", None) or chunk
+    event = {"id": getattr(of, "id", None), "model": getattr(of, "model", None), "delta": getattr(chunk, "delta", None)}
     return {**event, "choices": choices} if choices else event
 
 
@@ -138,7 +152,9 @@ def bare(model: str, provider: str) -> str:
     >>> bare("openai/gpt-5", "openai"), bare("meta-llama/llama-4", "groq")
     ('gpt-5', 'meta-llama/llama-4')
     """
-    return model.removeprefix(f"{provider}/")
+    head, _, rest = model.partition("/")
+    # Routes that LiteLLM translates name another provider than the one whose model they call.
+    return rest if rest and head in (provider, *_PREFIXES) else model
 
 
 def _status(payload: Mapping[str, Any]) -> str:
@@ -149,11 +165,12 @@ def _status(payload: Mapping[str, Any]) -> str:
     return "timeout" if kind in ("Timeout", "APITimeoutError") else failed(code or kind)
 
 
-def _usage(payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> Usage:
+def _usage(payload: Mapping[str, Any], answer: Mapping[str, Any]) -> Usage:
     """LiteLLM counts as OpenAI does: what was cached stands within the input."""
-    found = _dict(metadata.get("usage_object"))
+    found = _dict(_dict(payload.get("metadata")).get("usage_object"))
     told = {name: payload[name] for name in ("prompt_tokens", "completion_tokens") if payload.get(name)}
-    return usage_of({"prompt_tokens": 0, **found, **told})
+    usage = usage_of({"prompt_tokens": 0, **found, **told})
+    return usage if usage != Usage() else usage_within(answer) or usage
 
 
 def _number(value: Any) -> float:

@@ -12,14 +12,17 @@ import msgspec
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import TestServer
+from kafka_service import PARTITIONS, Installation
 from real_gateways import needs
 from signing import ENV, KEYS, TRUST
 
 from alerts.commands import Orders
 from alerts.decision import Action, Decision
 from alerts.gateway.keys import TrustRecord
+from streams.assembly import trust_file
 from streams.bench.real_gateways import Kills, litellm
 from streams.commander import Commander
+from streams.events import TokenEvent, decode
 from streams.kill_topic import Wiring
 from streams.outlet import Outlet
 from streams.topics import TopicSpec, ensure_topics
@@ -30,6 +33,7 @@ pytestmark = [
     needs("litellm"),
 ]
 WORKERS = 2
+CALLS_A_ROUTE = 8
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 ROUTES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": CHAT,
@@ -64,7 +68,7 @@ class Upstream:
         if body.get("stream"):
             return await self._stream(request)
         if request.path.endswith("/responses"):
-            return web.json_response(RESPONSE)
+            return web.json_response({**RESPONSE, "id": f"resp_{uuid.uuid4().hex}"})
         message = {"role": "assistant", "content": "y"}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
         choice = {"index": 0, "message": message, "text": "y", "finish_reason": "stop"}
@@ -177,3 +181,78 @@ async def every_route_refuses(
             )
             assert (denial["reason"], denial["kill_id"], denial["release_url"]) == ("a loop", name, None), body
     assert upstream.calls == before
+
+
+async def test_what_calls_took_arrives_in_kafka_and_is_counted_once(kafka: str, tmp_path: Path) -> None:
+    upstream, folder = Upstream(), tmp_path / "proxy"
+    folder.mkdir()
+    async with (
+        Installation(kafka, tmp_path) as site,
+        TestServer(upstream.app) as server,
+        ClientSession(timeout=ClientTimeout(60)) as client,
+    ):
+        assert server.port is not None
+        worker = await site.start("a")
+        await worker.up()
+        kills = Kills(kafka, site.name, site.settings.keys.env, trust_file(site.settings))
+        async with litellm(folder, kills, server.port, WORKERS, {"e": {"model": "openai/e"}}) as url:
+            begun_s = time.time()
+            calls = await uses(client, url)
+            await cut(client, url, upstream, site)
+            await until(lambda: events_are(site, calls + 1))
+        found = await events_of(site)
+        await site.done()
+        says_all(found, begun_s)
+        hours = (await site.hours()).values()
+        tokens = sum(event.input_tokens + event.output_tokens for event in found)
+        assert (sum(each[0] for each in hours), sum(each[1] for each in hours)) == (calls + 1, tokens)
+        assert await worker.metric("brakeline_events_duplicate_total") == 0
+
+
+def says_all(found: list[TokenEvent], begun_s: float) -> None:
+    """One event a call, from both workers; of the stream that was cut what had passed, of refusals nothing."""
+    assert len({event.event_id for event in found}) == len(found) == CALLS_A_ROUTE * len(ROUTES) + 1
+    assert len({event.gateway for event in found}) == WORKERS
+    assert {event.team for event in found} == {"t"}
+    assert all(begun_s <= event.ts <= time.time() for event in found)
+    (partial,) = [event for event in found if event.agent == "b"]
+    assert (partial.status, partial.model, partial.input_tokens) == ("partial", "m", 1)
+    assert 0 < partial.output_tokens < 10
+    whole = [event for event in found if event is not partial]
+    assert {(event.agent, event.status, event.input_tokens) for event in whole} == {("a", "ok", 1)}
+    assert {event.model for event in whole} == {"m", "e"}
+
+
+async def uses(client: ClientSession, url: str) -> int:
+    """Call each route on connections of their own: they reach both workers."""
+    headers = {"authorization": "Bearer sk-a", "connection": "close"}
+    for route, body in ROUTES.items():
+        for _ in range(CALLS_A_ROUTE):
+            async with client.post(url + route, json=body, headers=headers) as answer:
+                assert answer.status == 200, (route, await answer.text())
+    return CALLS_A_ROUTE * len(ROUTES)
+
+
+async def cut(client: ClientSession, url: str, upstream: Upstream, site: Installation) -> None:
+    """Kill the caller of a stream after its first chunk."""
+    upstream.next.release()
+    headers = {"authorization": "Bearer sk-b"}
+    stream = await client.post(f"{url}/v1/chat/completions", json={**CHAT, "stream": True}, headers=headers)
+    assert b"chunk 0" in await stream.content.readline()
+    await site.command("kill", "agent:b", "--reason", "a loop")
+
+    async def both_workers_obey() -> bool:
+        return f"{WORKERS} of {WORKERS}" in await site.command("list")
+
+    await until(both_workers_obey)
+    upstream.next.release()
+    assert b"agent_killed" in await stream.content.read()
+
+
+async def events_of(site: Installation) -> list[TokenEvent]:
+    records = await site.read(site.events, PARTITIONS)
+    return [event for record in records for event in decode(record.value) if isinstance(event, TokenEvent)]
+
+
+async def events_are(site: Installation, count: int) -> bool:
+    return sum(await site.ends(site.events)) >= count
