@@ -82,9 +82,11 @@ class Call:
         self._source.put(lambda: self._event(status, ended_s))
 
     def _event(self, status: str, ended_s: float) -> Event | None:
-        meter, body = self._meter, _body_of(self._content)
-        model = body.get("model")
+        meter = self._meter
         meter.end()
+        known = meter.told is not None and meter.model and not self._source.prompt_key
+        body = {} if known else _body_of(self._content)
+        model = body.get("model")
         if self._code >= 400:
             status = failed(str(self._code))
         elif meter.error:
