@@ -61,9 +61,11 @@ def _repeating(agent: Agent, episode: Episode, gap_s: float) -> Run:
     rng = agent.rng(episode.id)
     run, size, digest = run_name(rng), around(rng, 2.5 * KINDS[agent.kind].input_tokens), f"{rng.getrandbits(64):016x}"
     now_s, step = episode.start_s, 0
-    while (now_s := now_s + gap_s * rng.uniform(0.5, 1.5)) < episode.end_s:
+    while (now_s := now_s + (waited_s := gap_s * rng.uniform(0.5, 1.5))) < episode.end_s:
         call = _step(agent, rng, episode, now_s, run, step, round(size * rng.uniform(0.999, 1.001)))
-        yield replace(call, prompt_hash=digest, cached_tokens=round(size * 0.9) if step else 0)
+        # A loop waits for each answer before it asks again.
+        latency_ms = min(call.latency_ms, round(900 * waited_s))
+        yield replace(call, prompt_hash=digest, cached_tokens=round(size * 0.9) if step else 0, latency_ms=latency_ms)
         step += 1
 
 
