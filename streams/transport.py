@@ -95,21 +95,27 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         plain = {tp: found for tp, found in records.items() if not isinstance(found, Taken)}
         for tp, record in self.scheduler.iterate(plain):
             if not fresh():
-                await self._give_back(plain)
+                await self._give_back(records)
                 return
             if tp in self._get_active_partitions() or tp in self._buffered_partitions:
                 yield tp, self._to_message(tp, record)
         for tp, taken in records.items():
-            if isinstance(taken, Taken) and fresh():
-                message = await self._admit(TP(*tp), taken)
-                if message is not None:
-                    yield message.tp, message
+            if not isinstance(taken, Taken):
+                continue
+            if not fresh():
+                await self._give_back({tp: taken})
+                continue
+            message = await self._admit(TP(*tp), taken)
+            if message is not None:
+                yield message.tp, message
 
-    async def _give_back(self, plain: Mapping[Any, Any]) -> None:
-        """Have changelog records read again that a rebalance overtook: its recovery would wait for them forever."""
-        for tp, records in plain.items():
-            if records:
-                await self._thread.give_back(TP(*tp), records[0].offset, records[-1].offset + 1)
+    async def _give_back(self, records: Mapping[Any, Any]) -> None:
+        """Have read again what a rebalance overtook: a recovery, or whoever has only this range, would wait forever."""
+        for tp, found in records.items():
+            if isinstance(found, Taken):
+                await self._thread.give_back(TP(*tp), found.start, found.end)
+            elif found:
+                await self._thread.give_back(TP(*tp), found[0].offset, found[-1].offset + 1)
 
     async def _admit(self, tp: TP, taken: Taken) -> ConsumerMessage | None:
         ledger = self._ledgers.get(tp)

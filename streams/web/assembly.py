@@ -13,7 +13,7 @@ from alerts.commands import Orders
 from alerts.gateway.keys import Trust
 from alerts.incident import Incident
 from streams import audit
-from streams.broadcast import Broadcast
+from streams.broadcast import PULSE_S, Broadcast
 from streams.engine import Engine
 from streams.outlet import Outlet
 from streams.reload import Reading
@@ -28,8 +28,8 @@ from streams.web.reader import Reader
 from streams.web.screens import Facts, Screens
 
 RETRY_S = 5.0
-PULSES_S = 3.0
-"""Within this the shards have told what led to an incident."""
+PULSES = 20
+"""Within so many pulses of a busy worker the shards have told what led to an incident."""
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +76,13 @@ class WorkersPage:
 
     async def history(self, incident: Incident) -> list[Point]:
         """Return what an incident's agents spent by minute, beside what is usual; nothing where nothing is known."""
-        await asyncio.sleep(PULSES_S)
-        drawn = chart(self.board, incident, {}, self._clock())
-        seen = [(at_s, usd) for at_s, usd in zip(drawn["at_s"], drawn["seen"], strict=True) if usd is not None]
-        if not any(usd for _, usd in seen):
-            return []
-        return [Point(float(at_s), usd, 0.0, drawn["peak"]) for at_s, usd in seen]
+        for _ in range(PULSES):
+            await asyncio.sleep(PULSE_S)
+            drawn = chart(self.board, incident, {}, self._clock())
+            seen = [(at_s, usd) for at_s, usd in zip(drawn["at_s"], drawn["seen"], strict=True) if usd is not None]
+            if any(usd for _, usd in seen):
+                return [Point(float(at_s), usd, 0.0, drawn["peak"]) for at_s, usd in seen]
+        return []
 
     def mount(self, app: web.Application) -> None:
         """Add the page's addresses."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from fake_slack import FakeSlack
-from kafka_service import ROOT, Installation
+from kafka_service import ROOT, Installation, ServiceWorker
 from kafka_workers import until
 from real_kafka import free_ports
 from slack_room import pressed, submitted
@@ -105,6 +105,22 @@ async def audited(site: Installation) -> list[dict[str, Any]]:
     return [json.loads(record.value) for record in await site.read(site.named("audit"), 1)]
 
 
+async def settled(workers: list[ServiceWorker]) -> None:
+    """Wait until each worker has partitions: nothing changes hands any more, which would cancel a chart under way."""
+
+    def ready(worker: ServiceWorker) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/readyz", timeout=5):
+                return True
+        except OSError:
+            return False
+
+    async def all_ready() -> bool:
+        return all([await asyncio.to_thread(ready, worker) for worker in workers])
+
+    await until(all_ready, 60)
+
+
 class Thread:
     """What people see in Slack of one installation, and what they do there."""
 
@@ -129,7 +145,7 @@ class Thread:
         async def are() -> bool:
             return what() == number
 
-        await until(are, 30)
+        await until(are, 60)
 
     async def has_a_chart(self) -> None:
         await self.counts(lambda: int(any(b"\x89PNG" in png for png in self.slack.uploads.values())), 1)
@@ -161,8 +177,7 @@ async def until_on_top(site: Installation, agent: str) -> None:
 async def test_three_workers_one_message_and_a_click_lets_the_sidecar_allow_again(kafka: str, tmp_path: Path) -> None:
     async with FakeSlack() as slack, site_of(kafka, tmp_path, slack) as site, sidecar_of(site, kafka) as sidecar:
         thread = Thread(slack, site)
-        for worker in [await site.start(name) for name in "abc"]:
-            await worker.up()
+        await settled([await site.start(name) for name in "abc"])
         await sidecar.answers("runaway", 200)
         await site.produce(calls(["runaway"], LIMIT + 1))
         await sidecar.answers("runaway", 403)
@@ -187,9 +202,7 @@ async def test_three_workers_one_message_and_a_click_lets_the_sidecar_allow_agai
 async def test_a_storm_of_500_incidents_is_one_digest(kafka: str, tmp_path: Path) -> None:
     names = [f"agent-{number}" for number in range(500)]
     async with FakeSlack() as slack, site_of(kafka, tmp_path, slack, page={"enabled": False}) as site:
-        workers = [await site.start(name) for name in "abc"]
-        for worker in workers:
-            await worker.up()
+        await settled([await site.start(name) for name in "abc"])
         await site.produce(calls(names, 100))
         await site.done()
 
