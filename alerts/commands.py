@@ -210,8 +210,8 @@ class Orders:
         """Tell whether there is a key for heartbeats here."""
         return Role.COMMANDER in self._keys
 
-    def heartbeat(self, now_s: float) -> bytes:
-        """Return the signed heartbeat: what is in force now, in a digest."""
+    def heartbeat(self, now_s: float, rules: str = "") -> bytes:
+        """Return the signed heartbeat: what is in force now, in a digest; `rules` is the digest of the limits'."""
         active, digest = self._book.digest(now_s)
         beat = Heartbeat(
             v=VERSION,
@@ -222,6 +222,7 @@ class Orders:
             active=active,
             digest=digest,
             issued_at=now_s,
+            rules=rules,
         )
         key = self._keys.get(Role.COMMANDER)
         if key is None:

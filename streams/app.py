@@ -16,6 +16,7 @@ from streams.commander import Commander
 from streams.control import Control
 from streams.kill_topic import View
 from streams.kill_topic import Wiring as Wires
+from streams.limiting import Sharing, share_limits
 from streams.logs import set_level
 from streams.metrics import Metrics
 from streams.notifier import Notifier
@@ -153,20 +154,19 @@ class Service:
 
     def orders(self) -> Orders:
         """Return an empty view of the kill topic, to be filled by reading it."""
-        settings = self.settings
-        writer = settings.service.instance_id or socket.gethostname()
-        return Orders(settings.keys.env, writer, self.keys)
+        writer = self.settings.service.instance_id or socket.gethostname()
+        return Orders(self.settings.keys.env, writer, self.keys)
 
     async def _take_control(self) -> Control:
         if self.control is None:
             wires = Wires(self.client, self.named["kills"], self.named["acks"])
             commander = Commander(wires, self.trust, self.orders(), self.outlet, self.clock, self._covered)
-            history = self.page.history if self.settings.page.enabled else None
-            notifier = Notifier(
-                self._put, self.people.routes(history), now_s=self.clock, wiring=self._links(), counted=self._told
-            )
+            routes = self.people.routes(self.page.history if self.settings.page.enabled else None)
+            notifier = Notifier(self._put, routes, now_s=self.clock, wiring=self._links(), counted=self._told)
             control = Control(commander, notifier, self.metrics, self.clock)
             await control.start(self.client, self.named["incidents"])
+            shared = Sharing(self.settings, self.keys, self.trust, self.client, self.named["limits"], self.clock)
+            control.limiting = await share_limits(shared, self.outlet, commander)
             self.control = control
             if self.desk is not None:
                 self._hearing = self.people.listen(self.desk)

@@ -11,7 +11,7 @@ from alerts.commands import Ordered, Orders, RefusedError
 from alerts.coverage import Coverage, Order
 from alerts.decision import Decision
 from alerts.gateway.keys import Trust
-from alerts.gateway.wire import HEARTBEAT_KEY, Command, WireError, decode_ack
+from alerts.gateway.wire import HEARTBEAT_KEY, Ack, Command, WireError, decode_ack
 from alerts.incident import Outcome
 from alerts.obedience import Disobedience, decode_disobedience
 from streams.kill_topic import View, Wiring
@@ -52,6 +52,8 @@ class Commander:
         self._commands: dict[str, Command] = {}
         self.on_disobedience: Callable[[Disobedience], None] = lambda _: None
         """Told of what a worker saw of a scope that it knows to be stopped."""
+        self.on_ack: Callable[[Ack], None] = lambda _: None
+        self.rules = ""  # The limits' digest, for heartbeats to name.
         self._told: dict[str, str] = {}
         self._late: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -99,15 +101,13 @@ class Commander:
             if ordered is None:
                 return Outcome()
             await self._write(ordered)
-        command = ordered.command
-        expires_s = None if command.ends_s == float("inf") else command.ends_s
-        return Outcome(epoch=command.epoch, seq=command.seq, expires_s=expires_s)
+        ends_s, command = ordered.command.ends_s, ordered.command
+        return Outcome(epoch=command.epoch, seq=command.seq, expires_s=None if ends_s == float("inf") else ends_s)
 
     async def _write(self, ordered: Ordered) -> None:
         command = ordered.command
-        offsets = await self._outlet.send_placed(
-            [Message(self._wiring.kills, command.scope.encode(), ordered.value, 0)]
-        )
+        record = Message(self._wiring.kills, command.scope.encode(), ordered.value, 0)
+        offsets = await self._outlet.send_placed([record])
         self.orders.confirm(ordered, self._clock())
         self._follow(command, offsets[0])
 
@@ -124,7 +124,7 @@ class Commander:
             repairs = self.orders.repairs(now_s)
             if repairs:
                 log.error("The kill topic was tampered with: writing %d commands again", len(repairs))
-            records = [*repairs.items(), (HEARTBEAT_KEY, self.orders.heartbeat(now_s))]
+            records = [*repairs.items(), (HEARTBEAT_KEY, self.orders.heartbeat(now_s, self.rules))]
             await self._outlet.send([Message(self._wiring.kills, key.encode(), value, 0) for key, value in records])
         self.beat_at_s = now_s
 
@@ -153,6 +153,7 @@ class Commander:
                 self._hear_of_disobedience(value, error)
                 continue
             if ack.env == self.orders.env:
+                self.on_ack(ack)
                 names = self.coverage.report(ack)
                 # A gateway that is new has read everything at once: that can wait for the next beat.
                 self._tell(names) if len(names) <= TOLD_AT_ONCE else self._late.update(names)

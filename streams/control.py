@@ -32,6 +32,7 @@ class Control:
         self.notifier = notifier
         self._metrics = metrics
         self._clock = clock
+        self.limiting: asyncio.Task[None] | None = None
         self._telling: asyncio.Task[None] | None = None
         self._beside: set[asyncio.Task[None]] = set()
         commander.on_disobedience = self.disobeyed
@@ -44,7 +45,9 @@ class Control:
         self._telling = asyncio.create_task(self.notifier.run())
 
     async def stop(self) -> None:
-        """Let go of both."""
+        """Let go of both, and of the limits."""
+        if self.limiting is not None:
+            self.limiting.cancel()
         if self._telling is not None:
             self._telling.cancel()
             await asyncio.gather(self._telling, return_exceptions=True)

@@ -131,3 +131,8 @@ def _tier(price: Any) -> tuple[float, float, int]:
         base = float(getattr(price, "base", price))
         return base, base, 0
     return float(price.base), float(tiers[0].price), int(tiers[0].start)
+
+
+def listed_models() -> list[str]:
+    """Return the names of all models of the price list."""
+    return [model.id for provider in data_snapshot.get_snapshot().providers for model in provider.models]

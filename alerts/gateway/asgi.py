@@ -3,15 +3,20 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from msgspec import structs
+
+from .admission import Admission
+from .estimate import Request, read_request, request_of
 from .gate import Gate
+from .headers import HeaderNames, identity_of
 from .identity import Answer, Identity
-from .sidecar import HeaderNames, identity_of
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+BODY_BYTES_MAX = 8 << 20
 
 
 class CutError(Exception):
@@ -21,11 +26,15 @@ class CutError(Exception):
 def by_headers(names: HeaderNames | None = None) -> Callable[[Scope], Identity]:
     """Identify a caller by headers that something before this application has set."""
     given = names or HeaderNames()
-    return lambda scope: identity_of({k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}, given)
+    return lambda scope: identity_of(_headers(scope), given)
 
 
 class Brakes:
-    """Wrap an application: `app = Brakes(app, gate, identify)`; `identify` tells who calls from the ASGI scope."""
+    """Wrap an application: `app = Brakes(app, gate, identify)`; `identify` tells who calls from the ASGI scope.
+
+    A JSON body is read first, for what the call may take, and handed on unchanged. The application finds the answer
+    in `scope["brakeline"]`, with the model to use where a downgrade is in force.
+    """
 
     def __init__(self, app: Application, gate: Gate, identify: Callable[[Scope], Identity]) -> None:
         self._app = app
@@ -37,17 +46,22 @@ class Brakes:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        body = Body(receive)
+        asked = await body.read(scope)
         who = self._identify(scope)
-        answer = self._gate.check(who)
-        if not answer.allowed:
-            await self._refuse(answer, send)
+        call = self._gate.begin(who if who.model else structs.replace(who, model=asked.model), asked.load)
+        if not call.answer.allowed:
+            await self._refuse(call.answer, send)
             return
-        scope["brakeline"] = answer
-        watched = Watched(self._gate, who, send)
+        scope["brakeline"] = call.answer
+        watched = Watched(self._gate, call, send)
         try:
-            await self._app(scope, receive, watched.send)
+            await self._app(scope, body.receive, watched.send)
         except CutError:
             await watched.end()
+        finally:
+            # Where the application gave up before its answer was whole.
+            call.end()
 
     async def _refuse(self, answer: Answer, send: Send) -> None:
         body, headers = self._gate.refusal(answer)
@@ -57,12 +71,40 @@ class Brakes:
         await send({"type": "http.response.body", "body": body})
 
 
-class Watched:
-    """A response under way: looks before each chunk."""
+class Body:
+    """A request's body that is looked at before the application reads it."""
 
-    def __init__(self, gate: Gate, who: Identity, send: Send) -> None:
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._read: list[Message] = []
+
+    async def read(self, scope: Scope) -> Request:
+        """Read a JSON body of a moderate size; of others only the size is known."""
+        headers = _headers(scope)
+        size = headers.get("content-length", "")
+        announced = int(size) if size.isascii() and size.isdigit() else 0
+        if "json" not in headers.get("content-type", "") or announced > BODY_BYTES_MAX:
+            return request_of({}, announced, scope.get("path", ""))
+        content = b""
+        while len(content) <= BODY_BYTES_MAX:
+            message = await self._receive()
+            self._read.append(message)
+            content += message.get("body", b"")
+            if message["type"] != "http.request" or not message.get("more_body"):
+                break
+        return read_request(content, scope.get("path", ""))
+
+    async def receive(self) -> Message:
+        """Give the application what was read, then what is still to come."""
+        return self._read.pop(0) if self._read else await self._receive()
+
+
+class Watched:
+    """A response under way: looks before each chunk, and settles the call at its end."""
+
+    def __init__(self, gate: Gate, call: Admission, send: Send) -> None:
         self._gate = gate
-        self._who = who
+        self._call = call
         self._send = send
         self._streams_events = False
         self._has_length = False
@@ -71,14 +113,21 @@ class Watched:
     async def send(self, message: Message) -> None:
         """Pass a message on, unless the caller was stopped meanwhile."""
         if message["type"] == "http.response.start":
-            headers = {name.lower(): value for name, value in message.get("headers", [])}
-            self._streams_events = b"text/event-stream" in headers.get(b"content-type", b"")
-            self._has_length = b"content-length" in headers
-        elif message["type"] == "http.response.body" and not self._has_length:
-            self._answer = self._gate.cut(self._who)
+            headers = _headers(message)
+            self._streams_events = "text/event-stream" in headers.get("content-type", "")
+            self._has_length = "content-length" in headers
+            self._call.answered(message["status"], headers)
+        elif message["type"] == "http.response.body":
+            self._count(message)
+            self._answer = None if self._has_length else self._call.look()
             if self._answer is not None:
                 raise CutError
         await self._send(message)
+
+    def _count(self, message: Message) -> None:
+        self._call.feed(message.get("body", b""))
+        if not message.get("more_body"):
+            self._call.end()
 
     async def end(self) -> None:
         """Say why in the stream's own way, and end it."""
@@ -86,3 +135,7 @@ class Watched:
         body, _ = self._gate.refusal(self._answer)
         last = b"event: error\ndata: " + body + b"\n\n" if self._streams_events else b""
         await self._send({"type": "http.response.body", "body": last, "more_body": False})
+
+
+def _headers(message: Scope) -> dict[str, str]:
+    return {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in message.get("headers", [])}

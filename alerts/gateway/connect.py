@@ -90,6 +90,7 @@ def connect(
         client=client,
         kills_topic=f"{prefix}.kills",
         acks_topic=f"{prefix}.acks",
+        limits_topic=f"{prefix}.limits",
         snapshot=Path(snapshot) if snapshot else None,
         adapter="sdk",
         events_topic=f"{prefix}.events" if events_topic is None else events_topic,

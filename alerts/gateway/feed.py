@@ -1,36 +1,42 @@
-"""Keeps a guard up to date from Kafka, without a consumer group, and reports what it obeys."""
+"""Keeps a guard up to date from Kafka, without a consumer group, and reports what it obeys and uses."""
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
 from .guard import Guard, Kind
 from .storage import load, save
+from .tail import Tail
 from .wire import HEARTBEAT_KEY, STOPPED, Ack, WireError, encode_ack
 
 ACK_EVERY_S = 2.0
-POLL_MS = 500
-RETRY_MIN_S, RETRY_MAX_S = 0.2, 5.0
+ACK_SOON_S = 0.2
+"""How often what is used of the limits is looked at, and saved."""
 
 log = logging.getLogger(__name__)
 
 
 class FeedSettings(Struct, frozen=True, kw_only=True):
-    """Where the commands come from. `client` are the arguments of any aiokafka client: bootstrap, security."""
+    """Where the commands come from. `client` are the arguments of any aiokafka client: bootstrap, security.
+
+    `gateway_id` must be this process' own, and stay over a restart: its shares of the limits go by it.
+    """
 
     gateway_id: str
     env: str
     client: Mapping[str, Any]
     kills_topic: str = "brakeline.kills"
     acks_topic: str = "brakeline.acks"
+    limits_topic: str = "brakeline.limits"
     snapshot: Path | None = None
     adapter: str = ""
     events_topic: str = ""
@@ -40,31 +46,40 @@ class FeedSettings(Struct, frozen=True, kw_only=True):
 
 
 class Feed:
-    """Runs in the event loop that started it; the guard may be asked from there.
+    """Runs in the event loop that started it. Whoever asks the guard from another thread holds `lock`.
 
     A broker that can't be reached is retried for ever: what is known stays in force meanwhile.
     """
 
     def __init__(self, guard: Guard, settings: FeedSettings, clock: Callable[[], float] = time.time) -> None:
         self.guard = guard
+        self.lock = threading.Lock()
         self.offset = -1
         self.denied_calls = 0
-        self.connected = False
+        self.acks_sent = 0
         self._settings = settings
         self._clock = clock
-        self._partition = TopicPartition(settings.kills_topic, 0)
-        self._end: int | None = None
         self._latest = (0, 0)
         self._changed = asyncio.Event()
         self._unsaved = asyncio.Event()
         self._ready = asyncio.Event()
         self._saving: asyncio.Future[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._last_use: dict[str, dict[str, float]] = {}
+        guard.budget.gateway = settings.gateway_id
+        client = settings.client
+        self._kills = Tail(client, settings.kills_topic, self._take, on_start=guard.begin_sync, on_end=guard.reach_end)
+        self._limits = Tail(client, settings.limits_topic, self._take_rules)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the kill topic is being read."""
+        return self._kills.connected
 
     async def start(self) -> None:
         """Load the snapshot and begin to read; returns at once, see `wait_ready`."""
         await self._restore()
-        steps = [self._keep_reading, self._keep_reporting]
+        steps = [self._kills.run, self._limits.run, self._keep_reporting, self._keep_watching_use]
         if self._settings.snapshot is not None:
             steps.append(self._keep_saving)
         self._tasks = [asyncio.create_task(step()) for step in steps]
@@ -77,7 +92,9 @@ class Feed:
         if self._saving is not None:
             await self._saving
         if self._settings.snapshot is not None and self._unsaved.is_set():
-            self._save(self.guard.snapshot())
+            self._save(self._settings.snapshot, self.guard.snapshot())
+        if self._used_file is not None and self.guard.budget.active:
+            self._save(self._used_file, self.guard.budget.used(self._clock()))
 
     async def wait_ready(self, timeout_s: float) -> bool:
         """Wait until everything in force is known; False if it took longer than that."""
@@ -86,54 +103,28 @@ class Feed:
                 await self._ready.wait()
         return self._ready.is_set()
 
+    @property
+    def _used_file(self) -> Path | None:
+        snapshot = self._settings.snapshot
+        return None if snapshot is None else snapshot.with_name(snapshot.name + ".used")
+
     async def _restore(self) -> None:
-        path = self._settings.snapshot
-        try:
-            content = await asyncio.to_thread(load, path) if path else None
-            if content is not None:
-                count = self.guard.restore(content, self._clock())
-                log.info("Restored %d commands from %s", count, path)
-        except (OSError, WireError) as error:
-            log.error("Starting without the snapshot %s: %s", path, error)
-
-    async def _keep_reading(self) -> None:
-        pause_s = RETRY_MIN_S
-        while True:
-            # Each client waits by itself for a broker that went away; this loop is for the first connection.
-            consumer = AIOKafkaConsumer(
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                fetch_max_wait_ms=POLL_MS,
-                **self._settings.client,
-            )
+        for path, restore in ((self._settings.snapshot, self._restore_records), (self._used_file, self._restore_used)):
             try:
-                await consumer.start()
-                pause_s = RETRY_MIN_S
-                await self._read(consumer)
-            except (KafkaError, OSError) as error:
-                self.connected = False
-                log.warning("Kafka can't be read, what is known stays in force: %r", error)
-            finally:
-                with suppress(KafkaError, OSError):
-                    await consumer.stop()
-            await asyncio.sleep(pause_s)
-            pause_s = min(RETRY_MAX_S, pause_s * 2)
+                content = await asyncio.to_thread(load, path) if path else None
+                if content is not None:
+                    restore(content)
+            except (OSError, WireError) as error:
+                log.error("Starting without %s: %s", path, error)
 
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        consumer.assign([self._partition])
-        self._end = (await consumer.end_offsets([self._partition]))[self._partition]
-        # Not seek_to_beginning: it would race with the reset that assign has begun.
-        consumer.seek(self._partition, (await consumer.beginning_offsets([self._partition]))[self._partition])
-        self.guard.begin_sync()
-        self.connected = True
-        while True:
-            found = await consumer.getmany(timeout_ms=POLL_MS)
-            self._take([record for records in found.values() for record in records])
-            if self._end is not None and await consumer.position(self._partition) >= self._end:
-                self._end = None
-                self.guard.reach_end()
+    def _restore_records(self, content: bytes) -> None:
+        count = self.guard.restore(content, self._clock())
+        log.info("Restored %d commands from %s", count, self._settings.snapshot)
 
-    def _take(self, records: list[Any]) -> None:
+    def _restore_used(self, content: bytes) -> None:
+        self.guard.budget.restore_used(content)
+
+    def _take(self, records: Sequence[Any]) -> None:
         now_s = self._clock()
         beats = [record.offset for record in records if record.key == HEARTBEAT_KEY.encode()]
         for record in records:
@@ -142,34 +133,70 @@ class Feed:
             if beats and record.offset in beats and record.offset != beats[-1]:
                 continue
             key = (record.key or b"").decode("utf-8", "replace")
-            outcome = self.guard.apply(key, record.value, now_s)
+            with self.lock:
+                outcome = self.guard.apply(key, record.value, now_s)
             if outcome.kind is Kind.REFUSED:
                 log.warning("Refused the record at offset %d of the kill topic: %s", record.offset, outcome.why)
             elif outcome.kind is Kind.COMMAND and outcome.command is not None:
                 self._latest = outcome.command.order
                 self._changed.set()
                 self._unsaved.set()
+        self._look_ready(now_s)
+
+    def _take_rules(self, records: Sequence[Any]) -> None:
+        now_s = self._clock()
+        for record in records:
+            key = (record.key or b"").decode("utf-8", "replace")
+            with self.lock:
+                outcome = self.guard.apply_rules(key, record.value, now_s)
+            if outcome.kind is Kind.REFUSED:
+                log.warning("Refused the record at offset %d of the limits topic: %s", record.offset, outcome.why)
+            elif outcome.kind is Kind.RULES:
+                self._changed.set()
+                self._unsaved.set()
+        self._look_ready(now_s)
+
+    def _look_ready(self, now_s: float) -> None:
         if not self._ready.is_set() and self.guard.ready(now_s):
             self._ready.set()
             self._changed.set()
             self._unsaved.set()
 
     async def _keep_saving(self) -> None:
+        assert self._settings.snapshot is not None
         while True:
             await self._unsaved.wait()
             self._unsaved.clear()
             if not self.guard.can_vouch:
                 continue
             # Shielded: a thread can't be cancelled, and whoever starts next reads what it writes.
-            self._saving = asyncio.ensure_future(asyncio.to_thread(self._save, self.guard.snapshot()))
+            saving = asyncio.to_thread(self._save, self._settings.snapshot, self.guard.snapshot())
+            self._saving = asyncio.ensure_future(saving)
             await asyncio.shield(self._saving)
 
-    def _save(self, content: bytes) -> None:
-        assert self._settings.snapshot is not None
+    async def _keep_watching_use(self) -> None:
+        """Report use as it grows, so that shares follow it, and save it: it has to outlive this process."""
+        budget, seen, pause_s = self.guard.budget, -1, ACK_SOON_S
+        while True:
+            await asyncio.sleep(pause_s)
+            if not budget.active or budget.changes == seen:
+                continue
+            seen, now_s, begun_s = budget.changes, self._clock(), time.perf_counter()
+            with self.lock:
+                _, use = budget.report(now_s)
+                content = budget.used(now_s) if self._used_file is not None else b""
+            # A hundred thousand accounts take a while, during which no call is checked.
+            pause_s = max(ACK_SOON_S, 20 * (time.perf_counter() - begun_s))
+            if use != self._last_use:
+                self._changed.set()
+            if self._used_file is not None:
+                await asyncio.to_thread(self._save, self._used_file, content)
+
+    def _save(self, path: Path, content: bytes) -> None:
         try:
-            save(self._settings.snapshot, content)
+            save(path, content)
         except OSError as error:
-            log.error("The snapshot can't be written, a restart without Kafka would forget: %s", error)
+            log.error("%s can't be written, a restart without Kafka would forget: %s", path, error)
 
     async def _keep_reporting(self) -> None:
         while True:
@@ -177,7 +204,7 @@ class Feed:
             producer = AIOKafkaProducer(acks=1, linger_ms=0, **self._settings.client)
             try:
                 await producer.start()
-                await self._report(producer)
+                await self._report_to(producer)
             except (KafkaError, OSError) as error:
                 log.warning("Can't report what is obeyed: %r", error)
             finally:
@@ -185,18 +212,19 @@ class Feed:
                     await producer.stop()
             await asyncio.sleep(ACK_EVERY_S)
 
-    async def _report(self, producer: AIOKafkaProducer) -> None:
+    async def _report_to(self, producer: AIOKafkaProducer) -> None:
         topic = self._settings.acks_topic
         try:
             while True:
                 self._changed.clear()
                 await producer.send_and_wait(topic, encode_ack(self.ack()), partition=0)
+                self.acks_sent += 1
                 # Not wait_for: before Python 3.12 it can swallow the cancellation that stops us.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(ACK_EVERY_S):
                         await self._changed.wait()
         except asyncio.CancelledError:
-            # Nobody shall be called for a gateway that was meant to stop.
+            # Nobody shall be called for a gateway that was meant to stop, and its shares are free for others.
             await producer.send(topic, encode_ack(self.ack(STOPPED)), partition=0)
             raise
 
@@ -204,6 +232,8 @@ class Feed:
         """Return the report that is due now."""
         now_s = self._clock()
         epoch, seq = self._latest
+        with self.lock:
+            shares, self._last_use = self.guard.budget.report(now_s, whole=state == STOPPED)
         return Ack(
             gateway=self._settings.gateway_id,
             env=self._settings.env,
@@ -216,4 +246,6 @@ class Feed:
             refused_records=self.guard.watch.alarms,
             denied_calls=self.denied_calls,
             adapter=self._settings.adapter,
+            shares=shares,
+            use=self._last_use,
         )

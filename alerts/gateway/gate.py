@@ -4,10 +4,14 @@ import threading
 import time
 from collections.abc import Callable
 
+from .accounts import Ticket, Use
+from .admission import Admission
+from .budget import Load
 from .feed import Feed
 from .guard import Guard
 from .identity import Answer, Identity, denial_body, denial_headers
 from .source import Source
+from .usage import Usage
 
 
 class Gate:
@@ -29,13 +33,17 @@ class Gate:
         self._release_url = release_url
         self._clock = clock
         self._note = note
-        self._lock = threading.Lock()
+        self._lock = feed.lock if feed is not None else threading.Lock()
 
-    def check(self, who: Identity) -> Answer:
-        """Say whether a call may go out."""
+    def begin(self, who: Identity, load: Load | None = None) -> Admission:
+        """Ask for a call, and follow it to be settled; see its `answer`."""
+        return Admission(self, who, self.check(who, load), load)
+
+    def check(self, who: Identity, load: Load | None = None) -> Answer:
+        """Say whether a call may go out; what it may take is reserved until `settle`."""
         started = time.perf_counter()
         with self._lock:
-            answer = self.guard.check(who, self._clock())
+            answer = self.guard.check(who, self._clock(), load)
             if self._feed is not None and not answer.allowed:
                 self._feed.denied_calls += 1
         self._note(answer, time.perf_counter() - started)
@@ -48,7 +56,11 @@ class Gate:
 
     def refusal(self, answer: Answer) -> tuple[bytes, dict[str, str]]:
         """Return the body and headers of a 403."""
-        headers = denial_headers(answer)
-        if answer.retry_after_s:
-            headers["retry-after"] = str(int(answer.retry_after_s) + 1)
-        return denial_body(answer, self._release_url), headers
+        return denial_body(answer, self._release_url), denial_headers(answer)
+
+    def settle(self, ticket: Ticket, usage: Usage, model: str, cost_micro_usd: int | None = None) -> None:
+        """Replace a reservation with what a call took; `cost_micro_usd` where an adapter knows better."""
+        with self._lock:
+            budget = self.guard.budget
+            cost = budget.prices.of(model).micro_usd(usage) if cost_micro_usd is None else cost_micro_usd
+            budget.settle(ticket, Use(cost, usage.input_tokens + usage.output_tokens))

@@ -5,12 +5,14 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from .accounts import Caller
 from .book import Book, Verdict
+from .budget import Budget, Load
 from .health import Health, Policy, Watch
 from .identity import ALLOWED, DENIALS, Answer, Denial, Identity, cheaper
 from .keys import Signed, Trust
 from .lineage import Lineage
-from .snapshot import decode_snapshot, encode_snapshot
+from .snapshot import Records, encode_snapshot, unseal
 from .throttle import Throttles
 from .wire import GLOBAL, Command, Heartbeat, State, WireError
 
@@ -23,6 +25,8 @@ class Kind(StrEnum):
     OLD = "old"
     TOMBSTONE = "tombstone"
     REFUSED = "refused"
+    RULES = "rules"
+    """A record of the limits topic."""
 
 
 class Outcome(Struct, frozen=True):
@@ -46,10 +50,12 @@ class Guard:
         self._lineage = Lineage()
         self._team_of: OrderedDict[str, str] = OrderedDict()
         self._throttles = Throttles()
+        self.budget = Budget(env, trust)
+        self._started_s = now_s
 
     def apply(self, key: str, value: bytes | None, now_s: float) -> Outcome:
         """Take in one record of the kill topic; what can't be believed changes nothing but the alarm."""
-        self.watch.settled = False
+        self.watch.interrupt()
         if value is None:
             if self.book.drop_if_idle(key, now_s):
                 return Outcome(Kind.TOMBSTONE)
@@ -61,9 +67,19 @@ class Guard:
         if signed.payload.env != self._env:
             return self._refuse(f"meant for environment {signed.payload.env!r}", now_s)
         if isinstance(signed.payload, Heartbeat):
-            wrong = self.watch.hear(signed.payload, self.book, now_s)
+            wrong = self.watch.hear(signed.payload, self.book, now_s, self.budget.digest)
             return Outcome(Kind.OLD) if wrong is None else Outcome(Kind.HEARTBEAT, wrong)
         return self._file(signed, signed.payload, value, now_s)
+
+    def apply_rules(self, key: str, value: bytes | None, now_s: float) -> Outcome:
+        """Take in one record of the limits topic; what can't be believed changes nothing but the alarm."""
+        try:
+            if not self.budget.apply(key, value):
+                return Outcome(Kind.OLD)
+        except WireError as error:
+            return self._refuse(str(error), now_s)
+        self.watch.learn_rules(self.budget.digest)
+        return Outcome(Kind.RULES)
 
     def begin_sync(self) -> None:
         """Say that Kafka is reachable and being read."""
@@ -79,10 +95,22 @@ class Guard:
 
     def ready(self, now_s: float) -> bool:
         """Whether it may be sent calls: once synced, or on its snapshot when Kafka doesn't answer."""
-        return self.health(now_s) not in (Health.BOOT, Health.SYNCING)
+        if self.health(now_s) in (Health.BOOT, Health.SYNCING):
+            return False
+        # The service gives a new gateway its share of the limits within moments; without it that is not to be had.
+        return self.budget.is_shared or now_s - self._started_s > self.watch.policy.boot_wait_s
 
-    def check(self, who: Identity, now_s: float) -> Answer:
-        """Say whether a call may go out. Takes from the bucket of a throttle."""
+    def check(self, who: Identity, now_s: float, load: Load | None = None) -> Answer:
+        """Say whether a call may go out. Takes from the bucket of a throttle, and reserves from the limits.
+
+        `load` is what it is thought to take; a usual call's if its adapter can't tell.
+        """
+        answer = self._judge(who, now_s)
+        if not answer.allowed or not self.budget.active:
+            return answer
+        return self.budget.admit(answer, who.model, self._caller(who), load, now_s)
+
+    def _judge(self, who: Identity, now_s: float) -> Answer:
         found = self._in_force(who, now_s)
         if found:
             answer = self._obey(found, who, now_s)
@@ -128,13 +156,15 @@ class Guard:
 
     def snapshot(self) -> bytes:
         """Return what `restore` needs to go on enforcing, checksummed."""
-        return encode_snapshot((scope, entry.value) for scope, entry in self.book.entries.items())
+        kills = ((scope, entry.value) for scope, entry in self.book.entries.items())
+        return encode_snapshot(kills, self.budget.records())
 
     def restore(self, content: bytes, now_s: float) -> int:
         """Load a snapshot before anything else; raise WireError if it is damaged. Return the entries believed."""
-        records = decode_snapshot(content)
-        believed = sum(self.apply(key, value, now_s).kind is Kind.COMMAND for key, value in records)
-        self.watch.restored = believed == len(records)
+        records = unseal(content, Records)
+        believed = sum(self.apply(key, value, now_s).kind is Kind.COMMAND for key, value in records.kills)
+        ruled = sum(self.apply_rules(key, value, now_s).kind is Kind.RULES for key, value in records.limits)
+        self.watch.restored = (believed, ruled) == (len(records.kills), len(records.limits))
         return believed
 
     def _in_force(self, who: Identity, now_s: float) -> list[Command]:
@@ -181,6 +211,14 @@ class Guard:
         if watch.policy.stale == "closed" or not watch.policy.closed_scopes.isdisjoint(self.scopes_of(who)):
             return Answer(False, Denial.STALE, reason="this gateway no longer hears what is in force")
         return ALLOWED
+
+    def _caller(self, who: Identity) -> Caller:
+        """Whose limits the call counts against. A claim can't spend what is another's: it counts if nothing else is."""
+        agent, team = who.agent, self._known_team(who.agent, who.team) if who.agent else who.team
+        if not agent and not team:
+            agent, team = who.claimed_agent, who.claimed_team
+        runs = tuple("run:" + run for run in self._lineage.line(who.run, who.parents)) if who.run else ()
+        return Caller("agent:" + agent if agent else "", "team:" + team if team else "", runs)
 
     def _known_team(self, agent: str, team: str) -> str:
         if not team:

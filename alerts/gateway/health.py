@@ -54,6 +54,7 @@ class Watch:
         self._started_s = now_s
         self._heard_s = float("-inf")
         self._mismatches = 0
+        self._rules_awaited = ""
         self._distrusted_since_s = self._distrusted_until_s = float("-inf")
 
     def health(self, now_s: float) -> Health:
@@ -91,8 +92,24 @@ class Watch:
             self._distrusted_since_s = now_s
         self._distrusted_until_s = now_s + self.policy.distrust_s
 
-    def hear(self, heartbeat: Heartbeat, book: Book, now_s: float) -> str | None:
-        """Compare a verified heartbeat with the book; return what is wrong with it, None if it is old."""
+    def interrupt(self) -> None:
+        """Take in that another record of the kill topic has come."""
+        self.settled = False
+        self._rules_awaited = ""
+
+    def learn_rules(self, rules: str) -> None:
+        """Take in the rules' digest: the last heartbeat may have waited for just these."""
+        if rules and rules == self._rules_awaited:
+            self._settle()
+
+    def _settle(self) -> None:
+        self._mismatches = 0
+        self._rules_awaited = ""
+        self.settled = True
+        self.synced = self.synced or self.at_end
+
+    def hear(self, heartbeat: Heartbeat, book: Book, now_s: float, rules: str = "") -> str | None:
+        """Compare a verified heartbeat with what is known; return what is wrong with it, None if it is old."""
         last = self.last
         if last is not None and (heartbeat.epoch, heartbeat.issued_at) <= (last.epoch, last.issued_at):
             return None
@@ -100,12 +117,13 @@ class Watch:
         if not -self.policy.skew_s <= now_s - heartbeat.issued_at <= self.policy.stale_after_s:
             return "not fresh"
         self._heard_s = now_s
-        if book.digest(heartbeat.issued_at) == (heartbeat.active, heartbeat.digest):
-            self._mismatches = 0
-            self.settled = True
-            self.synced = self.synced or self.at_end
+        agrees = book.digest(heartbeat.issued_at) == (heartbeat.active, heartbeat.digest)
+        if agrees and heartbeat.rules in ("", rules):
+            self._settle()
             return ""
+        if agrees:
+            self._rules_awaited = heartbeat.rules
         self._mismatches += 1
         if self._mismatches == self.policy.mismatches_max + 1:
             self._distrusted_since_s = now_s
-        return "the digest differs: a record is missing or was undone"
+        return "the rules are not those in force" if agrees else "the digest differs: a record is missing or was undone"

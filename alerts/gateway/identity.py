@@ -7,6 +7,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from .accounts import Ticket
 from .wire import Command, State
 
 
@@ -40,7 +41,10 @@ class Denial(StrEnum):
 
 
 class Answer(Struct, frozen=True, gc=False):
-    """What becomes of a call. `model` is set when a cheaper one must be used, by `models` for any other name."""
+    """What becomes of a call. `model` is set when a cheaper one must be used, by `models` for any other name.
+
+    `ticket` is what the call has reserved, to be settled. `scope` and `until_s` are of a refusal without a command.
+    """
 
     allowed: bool
     denial: Denial | None = None
@@ -49,6 +53,9 @@ class Answer(Struct, frozen=True, gc=False):
     model: str = ""
     models: dict[str, str] = {}
     retry_after_s: float = 0.0
+    ticket: Ticket | None = None
+    scope: str = ""
+    until_s: float | None = None
 
 
 ALLOWED = Answer(True)
@@ -73,12 +80,14 @@ def denial_body(answer: Answer, release_url: str = "") -> bytes:
     """Return the JSON body of a refusal; `until` is Unix seconds or null."""
     assert answer.denial is not None
     command = answer.command
-    until = None if command is None or command.ends_s == float("inf") else command.ends_s
+    until = answer.until_s
+    if command is not None:
+        until = None if command.ends_s == float("inf") else command.ends_s
     error: dict[str, Any] = {
         "type": answer.denial,
         "code": answer.denial,
         "message": denial_message(answer),
-        "scope": command.scope if command else None,
+        "scope": command.scope if command else answer.scope or None,
         "reason": answer.reason,
         "kill_id": command.kill_id if command else None,
         "until": until,
@@ -107,6 +116,8 @@ def denial_headers(answer: Answer) -> dict[str, str]:
     headers = {"x-should-retry": "false", "content-type": "application/json", "cache-control": "no-store"}
     if answer.denial is not None:
         headers["x-brakeline-denial"] = str(answer.denial)
+    if answer.retry_after_s:
+        headers["retry-after"] = str(int(answer.retry_after_s) + 1)
     if answer.command is not None:
         headers["x-brakeline-kill-id"] = quote(answer.command.kill_id, safe=":/@")
         headers["x-brakeline-scope"] = quote(answer.command.scope, safe=":/@")

@@ -87,7 +87,10 @@ class SigningKey:
 
     def sign(self, payload: Command | Heartbeat) -> bytes:
         """Return a record's value."""
-        raw = encode_payload(payload)
+        return self.sign_bytes(encode_payload(payload))
+
+    def sign_bytes(self, raw: bytes) -> bytes:
+        """Return the envelope of a payload's exact bytes."""
         return encode_envelope(self.key_id, base64.b64encode(self._private.sign(raw)).decode(), raw)
 
 
@@ -123,6 +126,13 @@ class Trust:
 
     def verify(self, value: bytes, record_key: str) -> Signed:
         """Verify a record, then parse it; raise WireError if it is not what its key, signature and role allow."""
+        role, raw = self.authenticate(value)
+        payload = decode_payload(raw)
+        _check_role(payload, role, record_key)
+        return Signed(payload, raw, role)
+
+    def authenticate(self, value: bytes) -> tuple[Role, bytes]:
+        """Return who signed a record, and the payload's bytes, not yet parsed; raise WireError."""
         envelope = decode_envelope(value)
         known = self._keys.get(envelope.key_id)
         if known is None:
@@ -133,9 +143,7 @@ class Trust:
             public.verify(base64.b64decode(envelope.signature, validate=True), raw)
         except (InvalidSignature, binascii.Error, ValueError) as error:
             raise WireError("the signature does not fit") from error
-        payload = decode_payload(raw)
-        _check_role(payload, role, record_key)
-        return Signed(payload, raw, role)
+        return role, raw
 
 
 def _check_role(payload: Command | Heartbeat, role: Role, record_key: str) -> None:

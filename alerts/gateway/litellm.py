@@ -15,6 +15,8 @@ import msgspec
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy._types import ProxyException
 
+from .admission import Admission
+from .estimate import request_of
 from .events import prompt_hash
 from .feed import Feed, FeedSettings
 from .gate import Gate
@@ -23,9 +25,10 @@ from .identity import Answer, Identity, cheaper, denial_body, denial_headers
 from .keys import Trust
 from .litellm_usage import Streamed, event_of_payload
 from .source import source_of
-from .usage import prompt_of
+from .usage import Usage, prompt_of
 
 READY_S = 30.0
+ADMITTED_MAX = 50_000
 CALLERS_MAX = 20_000
 
 
@@ -70,6 +73,7 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         self._release_url = release_url
         self._identify = identify
         self._started: asyncio.Task[bool] | None = None
+        self._admitted: dict[str, Admission] = {}
         # By `litellm_call_id`: what LiteLLM logs of a call later tells neither the run nor, by default, the prompt.
         self._callers: OrderedDict[str, tuple[Identity, str | None]] = OrderedDict()
 
@@ -90,10 +94,13 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         """Refuse, or change the model; called by the proxy before each call."""
         await self.start()
         who = self._identify(user_api_key_dict, data)
-        answer = self._gate.check(who)
+        asked = request_of(data, len(str(prompt_of(data))), call_type)
+        admitted = self._gate.begin(who, asked.load)
+        answer = admitted.answer
         if not answer.allowed:
             raise Refusal(answer, self._release_url)
         self._remember(who, data)
+        self._follow(data, admitted)
         instead = cheaper(answer.models, who.model) if answer.models else ""
         return {**data, "model": instead} if instead else data
 
@@ -117,12 +124,36 @@ class Brakes(CustomLogger):  # type: ignore[misc]
             raise
 
     async def async_log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """Report what a call took; called by LiteLLM after each."""
+        """Settle and report what a call took; called by LiteLLM after each."""
+        self._settle(kwargs)
         self._report(kwargs)
 
     async def async_log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """Report a call that failed; called by LiteLLM after each attempt."""
         self._report(kwargs)
+
+    def _follow(self, data: Mapping[str, Any], admitted: Admission) -> None:
+        call_id = data.get("litellm_call_id")
+        if admitted.answer.ticket is not None and isinstance(call_id, str):
+            if len(self._admitted) >= ADMITTED_MAX:
+                # Never settled, it stays counted at its estimate.
+                self._admitted.pop(next(iter(self._admitted)))
+            self._admitted[call_id] = admitted
+
+    def _settle(self, kwargs: Mapping[str, Any]) -> None:
+        """Settle with what LiteLLM knows; a cache hit takes nothing.
+
+        A call that failed, or was cut, stays counted at its estimate: a retry or fallback goes by the same id.
+        """
+        admitted = self._admitted.pop(str(kwargs.get("litellm_call_id") or ""), None)
+        told = kwargs.get("standard_logging_object")
+        if admitted is None or not isinstance(told, dict):
+            return
+        sent, written = int(told.get("prompt_tokens") or 0), int(told.get("completion_tokens") or 0)
+        usage = Usage() if told.get("cache_hit") else Usage(input_tokens=sent, output_tokens=written)
+        # Where LiteLLM knows no price, the table does, or its price for the unknown.
+        cost = round(float(told.get("response_cost") or 0.0) * 1e6)
+        admitted.settle(usage, cost_micro_usd=cost or None)
 
     def _remember(self, who: Identity, data: Mapping[str, Any]) -> None:
         call_id = data.get("litellm_call_id")
@@ -188,6 +219,7 @@ def brakes(
         client=client,
         kills_topic=f"{prefix}.kills",
         acks_topic=f"{prefix}.acks",
+        limits_topic=f"{prefix}.limits",
         snapshot=Path(snapshot) if snapshot else None,
         adapter="litellm",
         events_topic=f"{prefix}.events" if events_topic is None else events_topic,

@@ -20,9 +20,10 @@ from msgspec import Struct
 from .conformance import command as conformance
 from .feed import Feed, FeedSettings
 from .guard import Guard
+from .headers import HeaderNames
 from .health import Policy
 from .keys import Trust
-from .sidecar import HeaderNames, Sidecar
+from .sidecar import Sidecar
 from .wire import WireError
 
 
@@ -126,6 +127,7 @@ async def serve(settings: Settings, trust: Trust, client: dict[str, Any]) -> Non
             client=client,
             kills_topic=f"{prefix}.kills",
             acks_topic=f"{prefix}.acks",
+            limits_topic=f"{prefix}.limits",
             snapshot=settings.snapshot,
             adapter="sidecar",
         ),

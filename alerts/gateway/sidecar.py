@@ -2,45 +2,33 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from itertools import islice
+from uuid import uuid4
 
 from aiohttp import web
-from msgspec import Struct
 
+from .admission import Admission
 from .feed import Feed
+from .gate import Gate
 from .guard import Guard
-from .identity import Answer, Identity, denial_body, denial_headers
+from .headers import HeaderNames, identity_of, load_of
+from .identity import Answer
 from .metrics import Checks
+from .usage import usage_of
 
-FIELDS = ("agent", "team", "claimed_agent", "claimed_team", "workflow", "run", "parents", "model")
-
-
-class HeaderNames(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which request header carries what; an empty name means that none does.
-
-    `agent` and `team` must be set by the gateway itself after authentication; it must strip them from requests.
-    `parents` lists run ids, nearest first, separated by commas.
-    """
-
-    agent: str = "x-brakeline-agent"
-    team: str = "x-brakeline-team"
-    claimed_agent: str = "x-claimed-agent"
-    claimed_team: str = "x-claimed-team"
-    workflow: str = "x-workflow-id"
-    run: str = "x-run-id"
-    parents: str = "x-parent-run-ids"
-    model: str = "x-model"
-
-
-def identity_of(headers: Mapping[str, str], names: HeaderNames) -> Identity:
-    """Read who is calling; values longer than any id are cut."""
-    found = {field: headers.get(name, "").strip()[:512] for field in FIELDS if (name := getattr(names, field))}
-    parents = tuple(part.strip() for part in found.pop("parents", "").split(",") if part.strip())
-    return Identity(parents=parents[:32], **found)
+RESERVED_S = 600.0
+RESERVED_MAX = 100_000
+TICKET = "x-brakeline-ticket"
 
 
 class Sidecar:
-    """Answers 200 or 403 and nothing else: any other status is an error to nginx and a refusal to Envoy."""
+    """Answers 200 or 403 and nothing else: any other status is an error to nginx and a refusal to Envoy.
+
+    Where limits hold, a consent names a ticket: `POST /settle` with `{"ticket": ..., "usage": {...}}`, the provider's
+    usage as it is, replaces what was reserved by what was used. A call that is not settled within 10 minutes stays
+    counted at its estimate.
+    """
 
     def __init__(
         self,
@@ -55,38 +43,62 @@ class Sidecar:
         self.checks = Checks("sidecar")
         self._feed = feed
         self._names = names or HeaderNames()
-        self._release_url = release_url
         self._clock = clock
+        self._gate = Gate(guard, feed, release_url=release_url, clock=clock, note=self.checks.note)
+        self._open: dict[str, tuple[float, Admission]] = {}
 
     def app(self) -> web.Application:
         """Return the application."""
-        app = web.Application(client_max_size=1024)
+        app = web.Application(client_max_size=16 * 1024)
         app.router.add_route("*", "/check", self._check)
         app.router.add_route("*", "/check/{rest:.*}", self._check)
+        app.router.add_post("/settle", self._settle)
         app.router.add_get("/readyz", self._ready)
         app.router.add_get("/livez", self._alive)
         app.router.add_get("/metrics", self._metrics)
         return app
 
     async def _check(self, request: web.Request) -> web.Response:
-        started = time.perf_counter()
-        answer = self.guard.check(identity_of(request.headers, self._names), self._clock())
-        self.checks.note(answer, time.perf_counter() - started)
-        if self._feed is not None and not answer.allowed:
-            self._feed.denied_calls += 1
-        return self._refusal(answer) if not answer.allowed else self._consent(answer)
+        call = self._gate.begin(identity_of(request.headers, self._names), load_of(request.headers, self._names))
+        if not call.answer.allowed:
+            return self._refusal(call.answer)
+        return self._consent(call)
 
     def _refusal(self, answer: Answer) -> web.Response:
-        body = denial_body(answer, self._release_url)
+        body, headers = self._gate.refusal(answer)
         # For proxies that drop a checker's body, as nginx does: headers are ASCII.
         in_header = json.dumps(json.loads(body), separators=(",", ":"))
-        return web.Response(status=403, body=body, headers={**denial_headers(answer), "x-brakeline-body": in_header})
+        return web.Response(status=403, body=body, headers={**headers, "x-brakeline-body": in_header})
 
-    def _consent(self, answer: Answer) -> web.Response:
+    def _consent(self, call: Admission) -> web.Response:
         headers = {"cache-control": "no-store"}
-        if answer.model:
-            headers["x-brakeline-model"] = answer.model
+        if call.answer.model:
+            headers["x-brakeline-model"] = call.answer.model
+        if call.answer.ticket is not None:
+            headers[TICKET] = self._keep(call)
         return web.Response(status=200, headers=headers)
+
+    def _keep(self, call: Admission) -> str:
+        now_s = self._clock()
+        for old in list(islice(self._open, 2)):
+            if now_s - self._open[old][0] > RESERVED_S or len(self._open) >= RESERVED_MAX:
+                del self._open[old]
+        name = uuid4().hex
+        self._open[name] = now_s, call
+        return name
+
+    async def _settle(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.json()
+            name = str(body["ticket"])
+            usage = usage_of(body.get("usage") or {})
+        except (ValueError, KeyError, AttributeError, TypeError):
+            return web.json_response({"error": 'send {"ticket": "...", "usage": {...}}'}, status=400)
+        _, call = self._open.pop(name, (0.0, None))
+        if call is None:
+            return web.json_response({"error": "no such ticket: settled, or older than 10 minutes"}, status=404)
+        call.settle(usage)
+        return web.json_response({"settled": True})
 
     async def _ready(self, _: web.Request) -> web.Response:
         now_s = self._clock()

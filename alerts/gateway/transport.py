@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec import structs
 
+from .admission import Admission
+from .estimate import read_request
 from .events import failed
 from .gate import Gate
 from .identity import Answer, Identity, cheaper
@@ -19,13 +22,18 @@ EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
 class Watch:
-    """A response under way: looks before each chunk, and reports its end to `call` if that is given."""
+    """A response under way: looks before each chunk, settles at its end, and reports that to `call` if it is given."""
 
     def __init__(
-        self, gate: Gate, who: Identity, headers: Any, stopped: Callable[[Answer], Exception], call: Call | None = None
+        self,
+        gate: Gate,
+        admitted: Admission,
+        headers: Any,
+        stopped: Callable[[Answer], Exception],
+        call: Call | None = None,
     ) -> None:
         self._gate = gate
-        self._who = who
+        self._admitted = admitted
         self._stopped = stopped
         self._call = call
         in_events = headers.get("content-type", "").startswith("text/event-stream")
@@ -39,7 +47,8 @@ class Watch:
         """
         if self._call is not None:
             self._call.feed(chunk)
-        answer = self._gate.cut(self._who)
+        self._admitted.feed(chunk)
+        answer = self._admitted.look()
         if answer is None:
             self._between_events = chunk.endswith(EVENT_ENDS)
             return None
@@ -49,7 +58,8 @@ class Watch:
         return b"event: error\ndata: " + self._gate.refusal(answer)[0] + b"\n\n"
 
     def end(self, status: str = "ok") -> None:
-        """Report what was used; a second time changes nothing."""
+        """Settle and report what was used; a second time changes nothing."""
+        self._admitted.end()
         if self._call is not None:
             self._call.end(status)
 
@@ -66,14 +76,17 @@ class Transport:
         self._who = who
         self._inner = inner
 
-    def _ask(self, request: Any) -> tuple[Identity, Any, dict[str, str]]:
-        """Return who calls, the refusal if any, and the models to use instead."""
+    def _ask(self, request: Any, content: bytes) -> tuple[Admission, Any, dict[str, str]]:
+        """Return the call, the refusal if any, and the models to use instead. The body is empty if it can't be read."""
         who = self._who(request) if callable(self._who) else self._who
-        answer = self._gate.check(who)
-        if answer.allowed:
-            return who, None, answer.models
-        body, headers = self._gate.refusal(answer)
-        return who, self.library.Response(403, headers=headers, content=body, request=request), {}
+        asked = read_request(content, request.url.path)
+        if asked.model and not who.model:
+            who = structs.replace(who, model=asked.model)
+        admitted = self._gate.begin(who, asked.load if content else None)
+        if admitted.answer.allowed:
+            return admitted, None, admitted.answer.models
+        body, headers = self._gate.refusal(admitted.answer)
+        return admitted, self.library.Response(403, headers=headers, content=body, request=request), {}
 
     def _downgraded(self, request: Any, models: dict[str, str]) -> Any:
         """Return the request with a cheaper model in its JSON body; anything else is left alone."""
@@ -93,28 +106,32 @@ class Transport:
             extensions=request.extensions,
         )
 
-    def _call(self, request: Any, who: Identity) -> Call | None:
-        """Follow a call if its usage is reported: then no encoding is asked for that a meter can't read."""
+    def _call(self, request: Any, admitted: Admission, content: bytes) -> Call | None:
+        """Follow a call if its usage is reported. Where it is metered, no encoding is asked for that can't be read."""
         source = self._gate.source
-        if source is None:
+        if source is None and admitted.answer.ticket is None:
             return None
         if {"br", "zstd"} & {each.strip() for each in request.headers.get("accept-encoding", "").split(",")}:
             request.headers["accept-encoding"] = "gzip, deflate"
-        try:
-            content = request.content
-        except self.library.RequestNotRead:
-            content = b""
-        return source.call(who, request.method, request.url.path, content)
+        return None if source is None else source.call(admitted.who, request.method, request.url.path, content)
 
-    def _fail(self, call: Call | None, error: BaseException) -> None:
+    def _content(self, request: Any) -> bytes:
+        try:
+            return bytes(request.content)
+        except self.library.RequestNotRead:
+            return b""
+
+    def _fail(self, admitted: Admission, call: Call | None, error: BaseException) -> None:
+        admitted.fail()
         if call is not None:
             timeout, given_up = isinstance(error, self.library.TimeoutException), not isinstance(error, Exception)
             call.end("timeout" if timeout else "cancelled" if given_up else failed(type(error).__name__))
 
-    def _watch(self, response: Any, who: Identity, call: Call | None) -> Any:
+    def _watch(self, response: Any, admitted: Admission, call: Call | None) -> Any:
+        admitted.answered(response.status_code, response.headers)
         if call is not None:
             call.answered(response.status_code, response.headers)
-        watch = Watch(self._gate, who, response.headers, self.stopped, call)
+        watch = Watch(self._gate, admitted, response.headers, self.stopped, call)
         response.stream = self.watched(response.stream, watch)
         return response
 
@@ -124,19 +141,19 @@ class SyncTransport(Transport):
 
     def handle_request(self, request: Any) -> Any:
         """Answer a refusal, or pass on and watch."""
-        who, refusal, models = self._ask(request)
+        admitted, refusal, models = self._ask(request, self._content(request))
         if refusal is not None:
             return refusal
         if models:
             request.read()
             request = self._downgraded(request, models)
-        call = self._call(request, who)
+        call = self._call(request, admitted, self._content(request))
         try:
             response = self._inner.handle_request(request)
         except BaseException as error:
-            self._fail(call, error)
+            self._fail(admitted, call, error)
             raise
-        return self._watch(response, who, call)
+        return self._watch(response, admitted, call)
 
     def close(self) -> None:
         """Close the inner transport."""
@@ -148,19 +165,19 @@ class AsyncTransport(Transport):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer a refusal, or pass on and watch."""
-        who, refusal, models = self._ask(request)
+        admitted, refusal, models = self._ask(request, self._content(request))
         if refusal is not None:
             return refusal
         if models:
             await request.aread()
             request = self._downgraded(request, models)
-        call = self._call(request, who)
+        call = self._call(request, admitted, self._content(request))
         try:
             response = await self._inner.handle_async_request(request)
         except BaseException as error:
-            self._fail(call, error)
+            self._fail(admitted, call, error)
             raise
-        return self._watch(response, who, call)
+        return self._watch(response, admitted, call)
 
     async def aclose(self) -> None:
         """Close the inner transport."""

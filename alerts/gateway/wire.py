@@ -89,7 +89,7 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="
         return self.state is not State.RELEASED and now_s < self.ends_s
 
 
-class Heartbeat(Struct, frozen=True, kw_only=True, tag_field="type", tag="heartbeat"):
+class Heartbeat(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="heartbeat"):
     """What the commander believes to be in force at `issued_at`; exposes records that are missing or undone."""
 
     v: int
@@ -100,13 +100,16 @@ class Heartbeat(Struct, frozen=True, kw_only=True, tag_field="type", tag="heartb
     active: Counter
     digest: ShortText
     issued_at: float
+    rules: ShortText = ""
+    """Digest of the rules on the limits topic; empty if the writer knows nothing of them."""
 
 
 class Ack(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A gateway's report of what it obeys (unsigned; it grants nothing).
 
     `offset` is the last record of the kill topic that it has applied, -1 for none; `epoch` and `seq` are those
-    of the last command it accepted.
+    of the last command it accepted. `shares` is the order of the shares it goes by, `use` the part of each limit that
+    it has used, by scope and limit, of those of which half of its share is gone.
     """
 
     gateway: str
@@ -120,6 +123,8 @@ class Ack(Struct, frozen=True, kw_only=True, omit_defaults=True):
     refused_records: int = 0
     denied_calls: int = 0
     adapter: str = ""
+    shares: tuple[int, int] = (0, 0)
+    use: dict[str, dict[str, float]] = {}
 
 
 class Envelope(Struct, frozen=True):

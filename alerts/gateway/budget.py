@@ -1,0 +1,139 @@
+"""What the limits topic says, and what is used of it: whether a call may be afforded. Pure: it is told the time."""
+
+from msgspec import Struct, structs
+
+from .accounts import Caller, Over, Ticket, Use, over_text, until_s
+from .ceilings import Ceilings
+from .identity import Answer, Denial
+from .keys import Trust
+from .limits import RULES_KEY, PriceTable, Rules, Shares, digest, read
+from .pricing import PriceList
+from .snapshot import Record, Used, seal, unseal
+
+OUTPUT_TOKENS = 4_096
+REPORT_MAX, LAST_REPORT_MAX = 500, 5_000
+
+
+class Load(Struct, frozen=True, gc=False):
+    """What a call is thought to take before it goes out: its tokens at most, as far as its adapter can tell."""
+
+    input_tokens: int = 4_096
+    output_tokens: int = OUTPUT_TOKENS
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    tools: tuple[str, ...] = ()
+
+
+USUAL = Load()
+
+
+class Budget:
+    """The rules in force, this gateway's shares, and the accounts. A gateway without shares may use nothing."""
+
+    def __init__(self, env: str, trust: Trust, gateway: str = "") -> None:
+        self.gateway = gateway
+        self.rules: Rules | None = None
+        self.shares: Shares | None = None
+        self.prices = PriceList()
+        self.ceilings = Ceilings(share=self._share)
+        self.digest = ""
+        self.open_calls = self.changes = 0
+        self._env = env
+        self._trust = trust
+        self._orders: dict[str, tuple[int, int]] = {}
+        self._values: dict[str, bytes] = {}
+        self._tables: dict[int, PriceTable] = {}
+
+    @property
+    def active(self) -> bool:
+        """Whether there is anything that a call has to be checked against."""
+        return self.ceilings.active
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it knows what it may use."""
+        return self.shares is not None or not self.ceilings.active
+
+    def apply(self, key: str, value: bytes | None) -> bool:
+        """Take in a record of the limits topic; tell whether it changed anything. Raises WireError.
+
+        A tombstone carries no authority, and another gateway's shares are its own.
+        """
+        if value is None or (key.startswith("shares:") and key != f"shares:{self.gateway}"):
+            return False
+        payload = read(self._trust, value, key, self._env)
+        order = (payload.epoch, payload.seq)
+        if order <= self._orders.get(key, (-1, -1)):
+            return False
+        self._orders[key], self._values[key] = order, value
+        match payload:
+            case Rules():
+                self.rules = payload
+                self.digest = digest(payload)
+                self.ceilings.change(payload.limits)
+            case Shares():
+                self.shares = payload
+                self.ceilings.reshare()
+            case PriceTable():
+                self._tables[payload.part] = payload
+        if not isinstance(payload, Shares):
+            models = {name: price for table in self._tables.values() for name, price in table.models.items()}
+            self.prices = PriceList(models, self.rules.unknown) if self.rules else PriceList(models)
+        return True
+
+    def admit(self, answer: Answer, model: str, caller: Caller, load: Load | None, now_s: float) -> Answer:
+        """Reserve what the call may take: `answer` with its ticket, or a refusal."""
+        price = self.prices.of(answer.model or model)
+        given = load or USUAL
+        use = Use(price.micro_usd(given), given.input_tokens + given.output_tokens)
+        got = self.ceilings.reserve(caller, use, now_s)
+        if isinstance(got, Over):
+            return self._refusal(got, now_s)
+        self.open_calls += 1
+        self.changes += 1
+        return structs.replace(answer, ticket=got)
+
+    def settle(self, ticket: Ticket, actual: Use) -> None:
+        """Replace a reservation with what the call really took."""
+        if ticket.open:
+            self.open_calls -= 1
+            self.changes += 1
+        self.ceilings.settle(ticket, actual)
+
+    def report(self, now_s: float, *, whole: bool = False) -> tuple[tuple[int, int], dict[str, dict[str, float]]]:
+        """Return the order of the shares gone by, and what is used of limits that are well used; `whole`: of all."""
+        most = LAST_REPORT_MAX if whole else REPORT_MAX
+        order = (0, 0) if self.shares is None else self.shares.order
+        use = self.ceilings.report(now_s, whole=whole)
+        if len(use) > most:
+            # Whoever isn't told of all that is above its share must not take the share for confirmed.
+            order = (-1, -1)
+            hottest = sorted(use, key=lambda scope: -max(use[scope].values()))[
+                : LAST_REPORT_MAX if whole else REPORT_MAX
+            ]
+            use = {scope: use[scope] for scope in hottest}
+        return order, use
+
+    def records(self) -> list[Record]:
+        """Return the records in force, as they were read."""
+        # The rules first: what is used is of their limits.
+        return sorted(self._values.items(), key=lambda record: record[0] != RULES_KEY)
+
+    def used(self, now_s: float) -> bytes:
+        """Return what `restore_used` needs to go on counting, checksummed."""
+        return seal(Used(self.ceilings.dump(now_s)))
+
+    def restore_used(self, content: bytes) -> None:
+        """Take in what was used before a restart; raise WireError if it is damaged."""
+        self.ceilings.load(unseal(content, Used).accounts)
+
+    def _share(self, scope: str, limit: str) -> float:
+        return 0.0 if self.shares is None else self.shares.of(scope, limit)
+
+    def _refusal(self, over: Over, now_s: float) -> Answer:
+        ends_s = until_s(over.limit, now_s)
+        reason = over_text(over) if self.is_shared else f"this gateway has no share of {over.scope}'s limit yet"
+        return Answer(
+            False, Denial.CEILING, reason=reason, scope=over.scope, until_s=ends_s,
+            retry_after_s=0.0 if ends_s is None else ends_s - now_s,
+        )  # fmt: skip
