@@ -1,5 +1,7 @@
 """What the limits topic says, and what is used of it: whether a call may be afforded. Pure: it is told the time."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct, structs
 
 from .accounts import Caller, Over, Ticket, Use, over_text, until_s
@@ -38,6 +40,8 @@ class Budget:
         self.ceilings = Ceilings(share=self._share)
         self.digest = ""
         self.open_calls = self.changes = 0
+        self.released = (0, 0)
+        """The order of the last release that the accounts have heard of."""
         self._env = env
         self._trust = trust
         self._orders: dict[str, tuple[int, int]] = {}
@@ -100,6 +104,13 @@ class Budget:
             self.changes += 1
         self.ceilings.settle(ticket, actual)
 
+    def release(self, scope: str, order: tuple[int, int]) -> None:
+        """Begin what a person has released anew, once: also over a restart, after which the topic is read again."""
+        if order > self.released:
+            self.released = order
+            self.ceilings.release(scope)
+            self.changes += 1
+
     def report(self, now_s: float, *, whole: bool = False) -> tuple[tuple[int, int], dict[str, dict[str, float]]]:
         """Return the order of the shares gone by, and what is used of limits that are well used; `whole`: of all."""
         most = LAST_REPORT_MAX if whole else REPORT_MAX
@@ -108,9 +119,7 @@ class Budget:
         if len(use) > most:
             # Whoever isn't told of all that is above its share must not take the share for confirmed.
             order = (-1, -1)
-            hottest = sorted(use, key=lambda scope: -max(use[scope].values()))[
-                : LAST_REPORT_MAX if whole else REPORT_MAX
-            ]
+            hottest = sorted(use, key=lambda scope: -max(use[scope].values()))[:most]
             use = {scope: use[scope] for scope in hottest}
         return order, use
 
@@ -121,11 +130,18 @@ class Budget:
 
     def used(self, now_s: float) -> bytes:
         """Return what `restore_used` needs to go on counting, checksummed."""
-        return seal(Used(self.ceilings.dump(now_s)))
+        return seal(Used(self.ceilings.dump(now_s), self.released))
 
-    def restore_used(self, content: bytes) -> None:
-        """Take in what was used before a restart; raise WireError if it is damaged."""
-        self.ceilings.load(unseal(content, Used).accounts)
+    def restore_used(self, content: bytes, releases: Iterable[tuple[tuple[int, int], str]] = ()) -> None:
+        """Take in what was used before a restart; raise WireError if it is damaged.
+
+        `releases` are those known by now, by their order: what was used before one of them doesn't count.
+        """
+        used = unseal(content, Used)
+        self.ceilings.load(used.accounts)
+        self.released = used.released
+        for order, scope in sorted(releases):
+            self.release(scope, order)
 
     def _share(self, scope: str, limit: str) -> float:
         return 0.0 if self.shares is None else self.shares.of(scope, limit)

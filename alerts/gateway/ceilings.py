@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 
 from .accounts import Account, Caller, Over, Ticket, Use
 from .limits import Limit
+from .wire import GLOBAL
 
 HOT = 0.5
 
@@ -34,6 +35,7 @@ class Ceilings:
         self._share = share
         self._accounts: dict[str, list[Account]] = {}
         self._run_limits: dict[str, tuple[Limit, ...]] = {}
+        self._above: dict[str, tuple[str, ...]] = {}
         self._hot: dict[str, None] = {}
         self._scopes_max = accounts_max
         self.forgotten = 0
@@ -98,6 +100,15 @@ class Ceilings:
             if account.period == period or account.limit.per == "run":
                 account.used += getattr(actual, measure) - getattr(ticket.estimate, measure)
 
+    def release(self, scope: str) -> None:
+        """Begin the accounts of a scope and of all below it anew; calls under way count as what was before."""
+        below = [each for each in self._accounts if scope in (each, *self._above.get(each, ()))]
+        if scope == GLOBAL:
+            below = list(self._accounts)
+        for each in below:
+            del self._accounts[each]
+            self._hot.pop(each, None)
+
     def used(self, scope: str, limit: str, now_s: float) -> int:
         """Return what is used and reserved of a limit (by its name) in the present period."""
         for account in self._accounts.get(scope, ()):
@@ -145,12 +156,16 @@ class Ceilings:
 
     def _find(self, caller: Caller, now_s: float) -> Iterator[tuple[str, Account]]:
         of_owner: tuple[Limit, ...] = ()
+        if caller.agent and caller.team:
+            self._above[caller.agent] = (caller.team,)
         for owner in (caller.agent, caller.team):
             if owner:
                 for account in self._known(owner, now_s):
                     yield owner, account
                 of_owner += self._run_limits[owner] if owner in self._run_limits else self._learn(owner)
-        for run in caller.runs:
+        for number, run in enumerate(caller.runs):
+            if run not in self._above:
+                self._above[run] = (caller.agent, caller.team, *caller.runs[number + 1 :])
             known = self._known(run, now_s)
             new = [limit for limit in of_owner if all(account.limit is not limit for account in known)]
             for account in (*known, *(self._account(run, limit) for limit in new)):
@@ -192,10 +207,10 @@ class Ceilings:
             if scope is None:
                 return
             accounts = self._accounts.pop(scope)
-            if all(account.is_over(now_s) for account in accounts):
-                continue
-            if len(self._accounts) >= self._scopes_max:
-                self.forgotten += 1
+            is_over = all(account.is_over(now_s) for account in accounts)
+            if is_over or len(self._accounts) >= self._scopes_max:
+                self.forgotten += not is_over
+                self._above.pop(scope, None)
                 continue
             self._accounts[scope] = accounts
 

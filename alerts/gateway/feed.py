@@ -122,7 +122,7 @@ class Feed:
         log.info("Restored %d commands from %s", count, self._settings.snapshot)
 
     def _restore_used(self, content: bytes) -> None:
-        self.guard.budget.restore_used(content)
+        self.guard.restore_used(content)
 
     def _take(self, records: Sequence[Any]) -> None:
         now_s = self._clock()

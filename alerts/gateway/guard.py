@@ -167,6 +167,12 @@ class Guard:
         self.watch.restored = (believed, ruled) == (len(records.kills), len(records.limits))
         return believed
 
+    def restore_used(self, content: bytes) -> None:
+        """Take in what was used of the limits before a restart, after `restore`; raise WireError if it is damaged."""
+        held = (entry.command for entry in self.book.entries.values())
+        releases = [(each.order, each.scope) for each in held if each.state is State.RELEASED]
+        self.budget.restore_used(content, releases)
+
     def _in_force(self, who: Identity, now_s: float) -> list[Command]:
         active = self.book.active
         # Looked up once: another thread may be taking it out.
@@ -177,6 +183,8 @@ class Guard:
         filed = self.book.file(signed, value, now_s)
         if filed.verdict is Verdict.ACCEPTED:
             self._throttles.forget(command.scope)
+            if command.state is State.RELEASED:
+                self.budget.release(command.scope, command.order)
             return Outcome(Kind.COMMAND, command=command)
         if filed.verdict is Verdict.OLD:
             return Outcome(Kind.OLD, command=command)

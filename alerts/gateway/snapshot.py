@@ -21,9 +21,10 @@ class Records(Struct, frozen=True):
 
 
 class Used(Struct, frozen=True):
-    """What the accounts held, as `Ceilings.dump` says."""
+    """What the accounts held, as `Ceilings.dump` says, after which release."""
 
     accounts: list[tuple[str, str, int, int]]
+    released: tuple[int, int] = (0, 0)
 
 
 Content = TypeVar("Content", Records, Used)

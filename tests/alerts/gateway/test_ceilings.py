@@ -2,13 +2,14 @@
 
 import pytest
 from limiting import limited_guard
-from signing import live_guard
+from signing import APPROVER, command, live_guard
 
 from alerts.gateway.accounts import Caller, Over, Ticket, Use
 from alerts.gateway.budget import Load
 from alerts.gateway.ceilings import Ceilings
 from alerts.gateway.identity import Denial, Identity
 from alerts.gateway.limits import Limit
+from alerts.gateway.wire import State
 
 DOLLAR = Limit("agent:*", "micro_usd", "minute", 1_000_000)
 A = Caller("agent:a", "team:t")
@@ -93,7 +94,7 @@ def test_what_is_used_outlives_a_restart_and_a_change_of_the_amount() -> None:
     after = live_guard()
     after.budget.gateway = "gw"
     after.restore(before.snapshot(), 100.0)
-    after.budget.restore_used(before.budget.used(100.0))
+    after.restore_used(before.budget.used(100.0))
     assert not after.check(WHO, 101.0, Load(300_000, 300_000)).allowed
 
     accounts = before.budget.ceilings
@@ -107,3 +108,51 @@ def test_accounts_are_bounded_and_those_that_are_over_go_first() -> None:
         accounts.reserve(Caller(f"agent:{number}"), Use(micro_usd=1), float(number))
     assert len(accounts.dump(10_000.0)) <= 100
     assert accounts.forgotten == 0
+
+
+@pytest.mark.parametrize("released", ["run:r", "run:root", "agent:a", "team:t", "global:all"])
+@pytest.mark.parametrize("limit", [Limit("run:*", "tokens", "run", 1_000), Limit("agent:*", "tokens", "run", 1_000)])
+def test_a_release_begins_the_limits_of_its_scope_and_of_all_below_it_anew(limit: Limit, released: str) -> None:
+    gate, load = limited_guard(limit), Load(800, 0)
+    who = Identity(agent="a", team="t", run="r", parents=("root",))
+    assert [gate.check(who, 100.0, load).allowed for _ in range(2)] == [True, False]
+    gate.apply(released, APPROVER.sign(command(released, State.KILLED)), 101.0)
+    assert gate.check(who, 101.0, load).denial is Denial.KILLED
+    gate.apply(released, APPROVER.sign(command(released, State.RELEASED, seq=2)), 102.0)
+    # The run above has its own account: letting the lower one go leaves that as it was.
+    assert gate.check(who, 102.0, load).allowed is (released != "run:r")
+
+
+def test_a_release_leaves_others_as_they_were_and_calls_under_way_settle_with_what_was_before() -> None:
+    gate = limited_guard(DOLLAR)
+    under_way = gate.check(WHO, 100.0, Load(900_000, 0)).ticket
+    gate.check(Identity(agent="b"), 100.0, Load(900_000, 0))
+    gate.apply("agent:a", APPROVER.sign(command("agent:a", State.RELEASED)), 101.0)
+    assert under_way is not None
+    gate.budget.settle(under_way, Use(micro_usd=0))
+    assert [gate.check(WHO, 102.0, Load(600_000, 0)).allowed for _ in range(2)] == [True, False]
+    assert not gate.check(Identity(agent="b"), 102.0, Load(600_000, 0)).allowed
+
+
+@pytest.mark.parametrize("saved", ["before the release", "after it"])
+def test_a_release_counts_once_though_the_topic_is_read_again_after_a_restart(saved: str) -> None:
+    before, release = limited_guard(DOLLAR), APPROVER.sign(command("agent:a", State.RELEASED, seq=7))
+    before.check(WHO, 100.0, Load(900_000, 0))
+    snapshot, used = before.snapshot(), before.budget.used(100.0)
+    before.apply("agent:a", release, 101.0)
+    before.check(WHO, 101.0, Load(800_000, 0))
+    if saved == "after it":
+        used = before.budget.used(101.0)
+
+    after = live_guard()
+    after.budget.gateway = "gw"
+    after.restore(snapshot, 102.0)
+    after.restore_used(used)
+    after.apply("agent:a", release, 102.0)
+    assert after.check(WHO, 102.0, Load(800_000, 0)).allowed is (saved == "before the release")
+
+    with_it = live_guard()
+    with_it.budget.gateway = "gw"
+    with_it.restore(before.snapshot(), 102.0)
+    with_it.restore_used(used)
+    assert with_it.check(WHO, 102.0, Load(800_000, 0)).allowed is (saved == "before the release")
