@@ -48,8 +48,15 @@ class Talk(Protocol):
         """Return the users of a group."""
 
 
+class NotReadyError(Exception):
+    """Whether a click may act can't be told yet; the text is for who clicked."""
+
+
 class Office(Struct, frozen=True):
-    """Whom the desk asks and tells. `decide` returns when the decision is durable, `audit` when its line is."""
+    """Whom the desk asks and tells. `decide` returns when the decision is durable, `audit` when its line is.
+
+    `lookup` may raise NotReadyError.
+    """
 
     lookup: Callable[[str], tuple[Incident, Sequence[Incident]] | None]
     decide: Callable[[Decision], Awaitable[None]]
@@ -94,6 +101,8 @@ class Desk:
         """Act on a click; return why not, or an empty string."""
         try:
             refused = await self._acted(click, role or await self._office.role_of(click.user))
+        except NotReadyError as error:
+            refused = str(error)
         except Exception as error:
             log.exception("A click could not be carried out")
             refused = f"It did not work ({type(error).__name__}): try again, or use brakeline release."

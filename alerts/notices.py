@@ -18,22 +18,34 @@ Need = Literal["post", "update", "nudge"]
 
 
 class QuietHours(Struct, frozen=True, kw_only=True):
-    """A time of day in which mild news waits for the morning; `from_hour` may be after `to_hour`."""
+    """A time of day in which mild news waits; one that ends at or before its start ends on the next day."""
 
-    from_hour: float = 22.0
-    to_hour: float = 7.0
+    start_min: int = 22 * 60
+    end_min: int = 7 * 60
+    """Minutes since midnight."""
     zone: str = "UTC"
-    hold: tuple[str, ...] = ("info", "warning")
+    days: frozenset[int] = frozenset(range(7))
+    """Days on which it starts, 0 is Monday."""
+    hold: frozenset[str] = frozenset({"info", "warning"})
 
     def holds(self, level: str, now_s: float) -> bool:
         """Whether news of that severity waits at `now_s`."""
         if level not in self.hold:
             return False
         local = datetime.fromtimestamp(now_s, ZoneInfo(self.zone))
-        hour = local.hour + local.minute / 60
-        if self.from_hour <= self.to_hour:
-            return self.from_hour <= hour < self.to_hour
-        return hour >= self.from_hour or hour < self.to_hour
+        minute, today = local.hour * 60 + local.minute, local.weekday()
+        if self.start_min < self.end_min:
+            return today in self.days and self.start_min <= minute < self.end_min
+        begun = today in self.days and minute >= self.start_min
+        return begun or ((today - 1) % 7 in self.days and minute < self.end_min)
+
+
+class Repeats(Struct, frozen=True, kw_only=True):
+    """Seconds after which what nobody has acknowledged is said again, by severity; 0 never."""
+
+    info: float = 0.0
+    warning: float = 0.0
+    critical: float = 3_600.0
 
 
 class Telling(Struct, frozen=True, kw_only=True):
@@ -46,10 +58,9 @@ class Telling(Struct, frozen=True, kw_only=True):
     urgent_gap_s: float = 1.0
     refresh_s: float = 30.0
     """An edit that only carries newer figures comes at most this often."""
-    repeat_s: float = 3_600.0
-    """What is critical and unacknowledged is said again this often; 0 never."""
+    repeats: Repeats = Repeats()
     nudge_gap_s: float = 30.0
-    quiet: QuietHours | None = None
+    quiet: tuple[QuietHours, ...] = ()
 
 
 class Notice(Struct, frozen=True):
@@ -83,7 +94,7 @@ def _need(incident: Incident, delivery: Delivery, telling: Telling, now_s: float
     if not told and (incident.parent or SEVERITIES.index(level) < SEVERITIES.index(telling.least)):
         # An attempt that may have arrived is settled even so: its message must not stay as it was.
         return "post" if delivery.intent_s > 0 else None
-    held = telling.quiet is not None and telling.quiet.holds(level, now_s)
+    held = any(hours.holds(level, now_s) for hours in telling.quiet)
     if not told:
         return "post" if not held and now_s - incident.opened_s >= telling.group_wait_s else None
     if incident.revision > delivery.revision:
@@ -99,8 +110,8 @@ def _wants_nudge(incident: Incident, delivery: Delivery, telling: Telling, now_s
     since_s = now_s - delivery.nudged_s
     if incident.nudges > delivery.nudges:
         return since_s >= telling.nudge_gap_s
-    repeats = telling.repeat_s > 0 and incident.critical and incident.status == "open" and bool(incident.in_force)
-    return repeats and since_s >= telling.repeat_s
+    repeat_s: float = getattr(telling.repeats, severity(incident))
+    return incident.status == "open" and 0 < repeat_s <= since_s
 
 
 def intending(incident: Incident, sink: str, now_s: float) -> Incident:

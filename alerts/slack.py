@@ -74,6 +74,10 @@ class Slack:
             await self._call("chat.update", {**body, "blocks": blocks(view)})
         except _LayoutRefused:
             await self._call("chat.update", {**body, "blocks": []})
+        except _Unreadable as error:
+            if place.channel == self._channel:
+                raise
+            raise Gone(f"{place.channel} is no longer the channel, and can't be reached: {error}") from error
 
     async def nudge(self, place: Place, view: View) -> None:
         """Answer in the message's thread and show it in the channel too."""

@@ -14,6 +14,7 @@ from streams import audit, probes
 from streams.assembly import engine_of, judge_of, keys_of, prices_of, rules_of
 from streams.commander import Commander
 from streams.control import Control
+from streams.hearing import Hearing
 from streams.kill_topic import View
 from streams.kill_topic import Wiring as Wires
 from streams.limiting import Sharing, share_limits
@@ -62,9 +63,6 @@ class Service:
         self.app = self._make_app()
         self.outlet = Outlet(self.client, lease=self.app.lease)
         self.control: Control | None = None
-        self.people = People(settings, clock)
-        self.desk = self.people.desk(self._notifier, self.outlet, self.named["decisions"], self.named["audit"])
-        self._hearing: asyncio.Task[None] | None = None
         self.web_port = 0
         self.liveness: Liveness | None = None
         self.metrics.armed.set(settings.mode == "armed")
@@ -76,6 +74,8 @@ class Service:
             client=self.client, named=self.named, partitions=partitions, trust=self.trust, outlet=self.outlet,
             clock=clock,
         )  # fmt: skip
+        self.people = People(settings, clock, self.page.history)
+        self.hearing = Hearing(settings, self.people, self._notifier, self.page.board, self.outlet, self.named, clock)
 
     def _make_app(self) -> BatchApp:
         return make_app(
@@ -88,7 +88,7 @@ class Service:
         )
 
     def _wire_app(self, partitions: dict[str, int]) -> None:
-        settings, events = self.settings, self.settings.topics.event_topics
+        events = self.settings.topics.event_topics
         rows = {
             topic: StateRows(self.app, partitions[topic], self.client, name=state_name(i))
             for i, topic in enumerate(events)
@@ -98,7 +98,6 @@ class Service:
         self.shards = Shards(
             lambda: engine_of(self.settings), rows, self.outlet, self.metrics, self.client, self.named, width
         )
-        self.shards.watched = settings.page.enabled
         shards = sum(partitions[topic] for topic in events)
         self.teamwork = Teamwork(
             lambda: Teams(rules_of(self.settings), judge_of(self.settings), shards, LATENESS_S),
@@ -117,11 +116,12 @@ class Service:
         rules, judge = rules_of(settings), judge_of(settings)
         self.shards.reconfigure(rules, judge, prices_of(settings))
         self.teamwork.reconfigure(rules, judge)
-        self.people.reconfigure(settings)
+        for part in (self.people, self.hearing, self.page):
+            part.reconfigure(settings)
         self.metrics.armed.set(settings.mode == "armed")
         set_level(settings.logs.level)
         if self.control is not None:
-            self.control.notifier.rewire(self._links())
+            self.control.notifier.rewire(self._links(), self.people.routes())
             # Every worker reads the same file: the one that commands speaks for all in the audit.
             line = audit.of_settings(self.reloader.reading.file, changes, self.clock())
             await audit.note(self.outlet, self.named["audit"], line)
@@ -161,23 +161,21 @@ class Service:
         if self.control is None:
             wires = Wires(self.client, self.named["kills"], self.named["acks"])
             commander = Commander(wires, self.trust, self.orders(), self.outlet, self.clock, self._covered)
-            routes = self.people.routes(self.page.history if self.settings.page.enabled else None)
+            routes = self.people.routes()
             notifier = Notifier(self._put, routes, now_s=self.clock, wiring=self._links(), counted=self._told)
             control = Control(commander, notifier, self.metrics, self.clock)
             await control.start(self.client, self.named["incidents"])
             shared = Sharing(self.settings, self.keys, self.trust, self.client, self.named["limits"], self.clock)
             control.limiting = await share_limits(shared, self.outlet, commander)
             self.control = control
-            if self.desk is not None:
-                self._hearing = self.people.listen(self.desk)
+            self.hearing.listen()
             log.info("This worker commands: epoch %d", commander.orders.epoch)
         return self.control
 
     async def _drop_control(self) -> None:
         if self.control is not None:
             control, self.control = self.control, None
-            if self._hearing is not None:
-                self._hearing.cancel()
+            self.hearing.stop()
             await control.stop()
 
     def _notifier(self) -> Notifier | None:
@@ -271,9 +269,7 @@ class Service:
             await rows.start()
         service = self.settings.service
         web = make_web(self.metrics, self.troubles, self.unready)
-        clicks = None if self.desk is None else self.people.handler(self.desk)
-        if clicks is not None:
-            web.router.add_post("/slack/actions", clicks)
+        web.router.add_post("/slack/actions", self.hearing.handle)
         self.page.mount(web)
         runner, self.web_port = await probes.serve(web, service.web_host, service.web_port)
         beside = [

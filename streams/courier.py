@@ -62,21 +62,34 @@ class Courier:
         self._pace_s = pace_s
         self._counted = counted
         self._posted = posted
+        self.news = asyncio.Event()
+        """Says that something may be due."""
+        self._retired = asyncio.Event()
         self._resume_s = 0.0
         self._tries: Counter[str] = Counter()
         self._logged: set[str] = set()
         self._asides: set[asyncio.Task[None]] = set()
 
-    async def run(self, news: asyncio.Event) -> None:
-        """Send what is due until cancelled; `news` says that something may be."""
-        while True:
-            news.clear()
+    def adapt(self, telling: Telling, pace_s: float, posted: Posted | None) -> None:
+        """Tell like this from now on."""
+        self._telling, self._pace_s, self._posted = telling, pace_s, posted
+        self.news.set()
+
+    def retire(self) -> None:
+        """Finish the errand under way, and begin no other."""
+        self._retired.set()
+        self.news.set()
+
+    async def run(self) -> None:
+        """Send what is due until cancelled or retired."""
+        while not self._retired.is_set():
+            self.news.clear()
             wait_s = await self.turn()
-            if wait_s > 0:
+            if wait_s > 0 and not self._retired.is_set():
                 blocked = self._now_s() < self._resume_s
                 try:
                     async with asyncio.timeout(wait_s):
-                        await (asyncio.Event() if blocked else news).wait()
+                        await (self._retired if blocked else self.news).wait()
                 except TimeoutError:
                     pass
 

@@ -83,23 +83,42 @@ class Notifier:
         self._dirty: set[str] = set()
         self._published: dict[str, int] = {}
         self._writing = asyncio.Lock()
-        self._news = [asyncio.Event() for _ in routes]
-        self.couriers = [
-            Courier(
-                self,
-                route.sink,
-                telling=route.telling,
-                now_s=now_s,
-                pace_s=route.pace_s,
-                counted=counted,
-                posted=route.posted,
-            )
-            for route in routes
-        ]
+        self._counted = counted
+        self.couriers = [self._courier(route) for route in routes]
+        self._group: asyncio.TaskGroup | None = None
+        self._errands: dict[Courier, asyncio.Task[None]] = {}
 
-    def rewire(self, wiring: Wiring) -> None:
-        """Link messages as `wiring` says from now on."""
+    def _courier(self, route: Route) -> Courier:
+        return Courier(
+            self,
+            route.sink,
+            telling=route.telling,
+            now_s=self._now_s,
+            pace_s=route.pace_s,
+            counted=self._counted,
+            posted=route.posted,
+        )
+
+    def rewire(self, wiring: Wiring, routes: Sequence[Route]) -> None:
+        """Link messages as `wiring` says, and tell these sinks, from now on; errands under way are finished."""
         self._wiring = wiring
+        known = {id(courier.sink): courier for courier in self.couriers}
+        retired = [courier for courier in self.couriers if all(courier.sink is not route.sink for route in routes)]
+        for courier in retired:
+            courier.retire()
+        self.couriers = []
+        for route in routes:
+            courier = known.get(id(route.sink)) or self._courier(route)
+            courier.adapt(route.telling, route.pace_s, route.posted)
+            self.couriers.append(courier)
+            if self._group is not None and courier not in self._errands:
+                ended = [self._errands[old] for old in retired if old.sink.name == courier.sink.name]
+                self._errands[courier] = self._group.create_task(self._succeed(courier, ended))
+
+    async def _succeed(self, courier: Courier, before: Sequence["asyncio.Task[None]"]) -> None:
+        """Begin when whoever told that sink before is done: two at once would tell it twice."""
+        await asyncio.gather(*before)
+        await courier.run()
 
     def restore(self, rows: Mapping[str, bytes | None]) -> int:
         """Start from the rows of the incidents topic; return how many could not be read."""
@@ -155,11 +174,12 @@ class Notifier:
         """Tick and tell until cancelled; raises what `put` raises."""
         try:
             async with asyncio.TaskGroup() as group:
+                self._group = group
                 group.create_task(self._ticking())
-                for courier, news in zip(self.couriers, self._news, strict=True):
-                    group.create_task(courier.run(news))
+                self._errands = {courier: group.create_task(courier.run()) for courier in self.couriers}
         finally:
-            await asyncio.gather(*(courier.close() for courier in self.couriers))
+            self._group = None
+            await asyncio.gather(*(courier.close() for courier in self._errands))
 
     async def _ticking(self) -> None:
         while True:
@@ -217,5 +237,5 @@ class Notifier:
         await asyncio.gather(*(self._put(topic, key, value) for key, value in records))
 
     def _wake(self) -> None:
-        for news in self._news:
-            news.set()
+        for courier in self.couriers:
+            courier.news.set()

@@ -1,26 +1,18 @@
-"""Who is told of incidents, and who may answer: routes to people, and their clicks on the way back."""
+"""Who is told of incidents, as the settings in force say it: Slack or the log, webhooks, the pager."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from aiohttp import web
-from msgspec import json
-
-from alerts.decision import Decision
-from alerts.desk import Audited, Desk, Office
-from alerts.incident import Act, Incident
-from alerts.notices import Telling
+from alerts.notices import QuietHours, Repeats, Telling
 from alerts.pagerduty import PagerDuty
-from alerts.roles import Roles
-from alerts.sink import LogSink
-from alerts.slack import Ear, Slack
-from alerts.slack_http import slack_actions
+from alerts.sink import LogSink, NotSent, Sink
+from alerts.slack import Slack
 from alerts.webhook import Webhook
-from streams import audit
 from streams.charts import History, charting
-from streams.notifier import Notifier, Route
-from streams.outlet import Message, Outlet
+from streams.notifier import Route
 from streams.settings import Settings
+from streams.settings.notify import WEEK, Notify
+from streams.settings.section import Section
 
 Clock = Callable[[], float]
 SLACK_PACE_S = 1.0
@@ -28,76 +20,99 @@ PAGER_REFRESH_S = 900.0
 
 
 class People:
-    """The ways out to people and the way back in. Without a Slack token incidents are logged."""
+    """The ways out to people. Without a Slack token incidents are logged. `history` is what charts are drawn from."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, history: History) -> None:
         self._settings = settings
         self._clock = clock
-        slack = settings.slack
-        self._granted = dict(settings.slack_users)
+        self._history = history
+        self._log = LogSink()
+        self._sinks: dict[tuple[str, Section], Sink] = {}
         self.slack: Slack | None = None
-        if slack.token is not None and slack.channel is not None:
-            self.slack = Slack(slack.token.get_secret_value(), slack.channel, base_url=str(slack.base_url))
+        self.reconfigure(settings)
 
     @property
     def chat_name(self) -> str:
-        """Name of the sink that speaks to people in a channel."""
+        """Name of the sink whose failures are Slack's."""
         return "log" if self.slack is None else self.slack.name
 
     def reconfigure(self, settings: Settings) -> None:
-        """Grant the roles that these settings grant; the ways to people stay as they are."""
-        self._granted.clear()
-        self._granted.update(settings.slack_users)
+        """Tell people as these settings say; a sink whose settings are the same stays what it is."""
+        wanted = self._wanted(settings)
+        self._sinks = {key: self._sinks.get(key) or make() for key, make in wanted.items()}
+        self._settings = settings
+        self.slack = next((sink for sink in self._sinks.values() if isinstance(sink, Slack)), None)
 
-    def routes(self, history: History | None = None) -> list[Route]:
-        """Return the sinks that the settings name; `history` is what Slack's charts are drawn from."""
-        routes = [Route(LogSink())]
-        if self.slack is not None:
-            posted = None if history is None else charting(self.slack, history)
-            routes = [Route(self.slack, pace_s=SLACK_PACE_S, posted=posted)]
-        for number, hook in enumerate(self._settings.webhooks):
+    def _wanted(self, settings: Settings) -> dict[tuple[str, Section], Callable[[], Sink]]:
+        found: dict[tuple[str, Section], Callable[[], Sink]] = {}
+        slack, pager = settings.slack, settings.pagerduty
+        if slack.token is not None and slack.channel is not None:
+            token, channel, address = slack.token.get_secret_value(), slack.channel, str(slack.base_url)
+            found["slack", slack] = lambda: Slack(token, channel, base_url=address)
+        for number, hook in enumerate(settings.webhooks):
+            name, url = f"webhook:{number}", str(hook.url)
             secret = hook.secret.get_secret_value() if hook.secret else ""
-            routes.append(Route(Webhook(f"webhook:{number}", str(hook.url), secret, self._clock)))
-        pager = self._settings.pagerduty
+            found[name, hook] = lambda name=name, url=url, secret=secret: Webhook(  # type: ignore[misc]
+                name, url, secret, self._clock
+            )
         if pager is not None:
-            sink = PagerDuty(pager.routing_key.get_secret_value(), str(pager.base_url))
-            routes.append(Route(sink, Telling(least="critical", refresh_s=PAGER_REFRESH_S)))
+            found["pager", pager] = lambda: PagerDuty(pager.routing_key.get_secret_value(), str(pager.base_url))
+        return found
+
+    def routes(self) -> list[Route]:
+        """Return the sinks that the settings name, and how each is told."""
+        telling = telling_of(self._settings.notify)
+        routes = [] if self.slack is not None else [Route(self._log, telling)]
+        for sink in self._sinks.values():
+            match sink:
+                case Slack():
+                    routes.append(Route(sink, telling, SLACK_PACE_S, charting(sink, self._history)))
+                case PagerDuty():
+                    milder = telling_of(self._settings.notify, least="critical", refresh_s=PAGER_REFRESH_S)
+                    routes.append(Route(sink, milder))
+                case _:
+                    routes.append(Route(sink, Telling(repeats=telling.repeats)))
         return routes
 
-    def desk(
-        self, notifier: Callable[[], Notifier | None], outlet: Outlet, decisions: str, audit_topic: str
-    ) -> Desk | None:
-        """Return where clicks are handled; None without Slack. `notifier` is None while another worker commands."""
+    # What the desk needs of Slack, whichever it is by now
+
+    async def open_modal(self, trigger_id: str, modal: Mapping[str, Any]) -> None:
+        """Open a dialog."""
+        await self._talking().open_modal(trigger_id, modal)
+
+    async def whisper(self, channel: str, user: str, text: str) -> None:
+        """Tell one person something."""
+        await self._talking().whisper(channel, user, text)
+
+    async def group_members(self, usergroup: str) -> frozenset[str]:
+        """Return the users of a group."""
+        return await self._talking().group_members(usergroup)
+
+    def _talking(self) -> Slack:
         if self.slack is None:
-            return None
+            raise NotSent("Slack is no longer in the settings")
+        return self.slack
 
-        def lookup(name: str) -> tuple[Incident, Sequence[Incident]] | None:
-            keeper = notifier()
-            incident = None if keeper is None else keeper.book.find(name)
-            return None if keeper is None or incident is None else (incident, keeper.book.members(incident.id))
 
-        async def decide(decision: Decision) -> None:
-            await outlet.send([Message(decisions, decision.scope.encode(), json.encode(decision), 0)])
+def telling_of(notify: Notify, **more: Any) -> Telling:
+    """Return how these settings want people to be told.
 
-        async def act(what: Act) -> bool:
-            keeper = notifier()
-            return keeper is not None and await keeper.acted(what)
+    >>> telling_of(Notify.model_validate({"quiet_hours": [{"start": "21:30"}]})).quiet[0].start_min
+    1290
+    """
+    quiet = tuple(
+        QuietHours(
+            start_min=_minutes(hours.start),
+            end_min=_minutes(hours.end),
+            zone=hours.zone,
+            days=frozenset(map(WEEK.index, hours.days)),
+            hold=frozenset(hours.hold),
+        )
+        for hours in notify.quiet_hours
+    )
+    return Telling(quiet=quiet, repeats=Repeats(**notify.repeat_s.model_dump()), **more)
 
-        async def note(line: Audited) -> None:
-            await audit.note(outlet, audit_topic, line)
 
-        roles = Roles(self._granted, self.slack.group_members, self._clock)
-        return Desk(Office(lookup, decide, act, note, roles.role_of), self.slack, self._clock)
-
-    def listen(self, desk: Desk) -> "asyncio.Task[None] | None":
-        """Begin to hear clicks by Socket Mode, if there is a token for it."""
-        token = self._settings.slack.app_token
-        if token is None:
-            return None
-        ear = Ear(token.get_secret_value(), desk.handle, base_url=str(self._settings.slack.base_url))
-        return asyncio.create_task(ear.run())
-
-    def handler(self, desk: Desk) -> Callable[[web.Request], Awaitable[web.StreamResponse]] | None:
-        """Return the handler of signed HTTP clicks, if there is a secret for it."""
-        secret = self._settings.slack.signing_secret
-        return None if secret is None else slack_actions(desk, secret.get_secret_value(), self._clock)
+def _minutes(clock: str) -> int:
+    hours, _, minutes = clock.partition(":")
+    return int(hours) * 60 + int(minutes)

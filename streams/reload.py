@@ -52,8 +52,7 @@ class Reading(Struct, frozen=True, kw_only=True):
 
     `good_at_s` is when the settings in force were read. `problems` are of the last attempt, each with its file and
     line; while there are any, the last good settings stay in force. `changes` says what the last good one changed, in
-    words. `needs_restart` names what the file says
-    otherwise than the running service.
+    words. `needs_restart` names what the file says otherwise than the running service.
     """
 
     file: str = ""
@@ -62,6 +61,14 @@ class Reading(Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     needs_restart: tuple[str, ...] = ()
+
+    @property
+    def restart(self) -> str:
+        """Say in a sentence what needs a restart; empty where nothing does."""
+        names = self.needs_restart
+        listed = ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
+        goes_on = f"until then the service goes on with {'its' if len(names) == 1 else 'their'} old value"
+        return f"Restart the workers for {listed}: {goes_on}{'s' if len(names) > 1 else ''}." if names else ""
 
     @property
     def ok(self) -> bool:
@@ -157,7 +164,7 @@ class Reloader:
         for change in changes:
             log.info("Settings in force: %s", change)
         if needs_restart:
-            log.warning("Needs a restart to take effect: %s", ", ".join(needs_restart))
+            log.warning("%s", self.reading.restart)
         self._noted(self.reading)
 
 

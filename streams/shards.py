@@ -52,8 +52,6 @@ class Shards:
         team_partitions: int,
     ) -> None:
         self.engines: dict[tuple[str, int], Engine] = {}
-        self.watched = False
-        """Whether the engines take note of what a page shows."""
         self._new_engine = new_engine
         self._rows = rows
         self._outlet = outlet
@@ -73,9 +71,8 @@ class Shards:
         engine = self._new_engine()
         rows = self._rows[topic].rows_of(partition)
         engine.restore((key, value) for key, value in rows.items() if not key.startswith(b"team\0"))
-        if self.watched:
-            engine.sightings = Sightings()
-            reopened(engine.sightings, engine.rows)
+        engine.sightings = Sightings()
+        reopened(engine.sightings, engine.rows)
         self.engines[topic, partition] = engine
         if engine.rows.shard.offset >= 0:
             await self._remember(engine, TopicPartition(topic, partition))

@@ -65,10 +65,8 @@ def _cells(row: Row) -> list[Text]:
 async def watch(settings: Settings, lines: int, *, once: bool, clock: Callable[[], float] = time.time) -> None:
     """Show the table until cancelled, or once when all was read.
 
-    Raises NoKeysError, KafkaError, and ValueError where the workers don't tell what they see.
+    Raises NoKeysError and KafkaError.
     """
-    if not settings.page.enabled:
-        raise ValueError("page.enabled is off, so the workers don't tell what agents spend; see `brakeline list`")
     file = trust_file(settings)
     if not file.exists():
         raise NoKeysError(f"no keys: {file} does not exist; run `brakeline keys` or pass the right --config")

@@ -109,7 +109,7 @@ class Filled:
         facts = Facts(lambda: held, lambda: Reading(good_at_s=self.now_s), lambda: [])
         page = Page(
             self.board, Screens(self.board, facts), self.histories, Access(held.page), self.desk(), self.note,
-            lambda: self.now_s, secure=held.page.oidc is not None,
+            lambda: self.now_s,
         )  # fmt: skip
         app = web.Application()
         page.mount(app)

@@ -6,13 +6,13 @@ from typing import Any
 from msgspec import Struct
 from pydantic import BaseModel
 
-from streams.settings.audiences import EVERYBODY, Audience, audiences, in_force
+from streams.settings.audiences import EVERYBODY, Audience, audiences, in_force, leaves
 from streams.settings.live import differing, is_live
 from streams.settings.parts import Limit
 from streams.settings.phrases import Effect, effect, plain, sentence, written
 from streams.settings.root import Settings
 
-IN_WORDS = ("mode", "policy", "limits", "protected", "detectors", "prices", "slack_users")
+IN_WORDS = ("mode", "policy", "limits", "protected", "detectors", "prices", "slack_users", "notify")
 """Top-level settings that have words of their own."""
 
 
@@ -35,6 +35,7 @@ def compare(old: Settings, new: Settings) -> list[Change]:
         *_detectors(old, new),
         *_prices(old, new),
         *_people(old, new),
+        *_notify(old, new),
         *_others(old, new),
     ]
     order = list(dict.fromkeys(["everybody", *(change.whom for change in found)]))
@@ -166,6 +167,13 @@ def _people(old: Settings, new: Settings) -> Iterator[Change]:
         if was != now:
             words = f"is {f'an {now}' if now and now[0] in 'ao' else f'a {now}' if now else 'nobody who may act'}"
             yield Change(f"Slack {user}", "slack_users", f"{words}; until now: {was or 'nobody who may act'}")
+
+
+def _notify(old: Settings, new: Settings) -> Iterator[Change]:
+    after = dict(leaves(new.notify, "notify."))
+    for name, was in leaves(old.notify, "notify."):
+        if was != after[name]:
+            yield _change("people", name, was, after[name])
 
 
 def _others(old: Settings, new: Settings) -> Iterator[Change]:

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 from pydantic import BaseModel
 
-from streams.settings.audiences import Audience, audience_of, in_force
+from streams.settings.audiences import Audience, audience_of, in_force, leaves
 from streams.settings.compare import bound
 from streams.settings.document import Document, Path
 from streams.settings.phrases import plain, sentence
@@ -25,13 +25,13 @@ class Origin(Struct, frozen=True):
 
 
 def origins(settings: Settings, document: Document, whom: Audience) -> list[Origin]:
-    """Return what is in force for one scope: mode and policy, then limits, protection and detectors' parameters.
+    """Return what is in force for one scope: mode and policy, limits, protection, detectors, when people are told.
 
     `whom` names a scope with its team and environment, "" where they aren't known.
     """
     found = [_policy(settings, document, whom, name, value) for name, value in in_force(settings, whom).items()]
     return [*found, *_limits(settings, document, whom), *_protected(settings, document, whom),
-            *_detectors(settings, document)]  # fmt: skip
+            *_detectors(settings, document), *_notify(settings, document)]  # fmt: skip
 
 
 def unconsidered(settings: Settings, whom: Audience) -> list[Audience]:
@@ -120,3 +120,8 @@ def _detectors(settings: Settings, document: Document) -> Iterator[Origin]:
             field = f"detectors.{name}.{parameter}"
             yield Origin(field, f"{name}'s {parameter} is {plain(value)}", "file",
                          document.line_of(("detectors", name, parameter)))  # fmt: skip
+
+
+def _notify(settings: Settings, document: Document) -> Iterator[Origin]:
+    for name, value in leaves(settings.notify, "notify."):
+        yield Origin(name, sentence(name, value), *_base(settings, document, tuple(name.split("."))))

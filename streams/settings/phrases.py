@@ -12,7 +12,7 @@ class Phrase(Struct, frozen=True):
 
     text: str
     more: Effect = ""
-    unit: Literal["", "s", "usd", "count"] = ""
+    unit: Literal["", "s", "usd", "count", "every"] = ""
 
 
 PHRASES = {
@@ -38,6 +38,10 @@ PHRASES = {
     ),
     "policy.blast_radius.max_usd": Phrase("at most {} of spend is stopped without a person", "tighter", "usd"),
     "policy.blast_radius.window_s": Phrase("the blast radius counts over {}", "looser", "s"),
+    "notify.repeat_s.info": Phrase("what shadow mode only spoke of is told again {}", "", "every"),
+    "notify.repeat_s.warning": Phrase("a warning that nobody acknowledged is told again {}", "", "every"),
+    "notify.repeat_s.critical": Phrase("a critical incident that nobody acknowledged is told again {}", "", "every"),
+    "notify.quiet_hours": Phrase("quiet hours: {}"),
 }
 LADDERS: dict[str, tuple[str, ...]] = {"mode": ("shadow", "armed"), "policy.suspicious": ("warn", "throttle", "hold")}
 """Values that are words, the tightest last."""
@@ -58,11 +62,15 @@ def written(field: str, value: Any) -> str:
     """Write a field's value as a person would."""
     if field == "mode":
         return MODES[value]
+    if field == "notify.quiet_hours":
+        return "; ".join(map(str, value)) or "none"
     unit = PHRASES[field].unit if field in PHRASES else ""
     if value is None and unit == "usd":
         return "any amount"
     if value is None or isinstance(value, str | bool):
         return plain(value)
+    if unit == "every":
+        return f"every {span(value)}" if value else "never"
     return span(value) if unit == "s" else f"${value:,g}" if unit == "usd" else f"{value:,g}"
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from streams.settings.kafka import Kafka, Topics
+from streams.settings.notify import Notify
 from streams.settings.page import Page
 from streams.settings.parts import Limit, Logs, Prices, Service
 from streams.settings.people import Keys, PagerDuty, Role, Slack, Webhook
@@ -36,6 +37,7 @@ class Settings(Section):
     """Slack user or user group id -> role."""
     webhooks: tuple[Webhook, ...] = ()
     pagerduty: PagerDuty | None = None
+    notify: Notify = Notify()
     runbook_url: Url | None = None
     dashboard_url: Url | None = None
     release_url: Url | None = None

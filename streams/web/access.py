@@ -32,6 +32,11 @@ class Access:
         self._settings = settings
         self._verifier = None if settings.oidc is None else Verifier(settings.oidc)
 
+    @property
+    def behind_a_proxy(self) -> bool:
+        """Whether a proxy signs people in, over HTTPS."""
+        return self._verifier is not None
+
     async def person(self, request: web.Request) -> Person:
         """Return who is asking. Raises Denied with a sentence for them."""
         oidc = self._settings.oidc

@@ -1,36 +1,23 @@
 """What a press of a button on the page does: the same as one in Slack, by the same desk."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
-
-from msgspec import json
 
 from alerts.blocks import Target
 from alerts.clicks import REASON_MAX, VERBS, Click, Role
-from alerts.decision import Decision
-from alerts.desk import Desk, Office
-from alerts.incident import Act
-from streams import audit
-from streams.outlet import Message, Outlet
+from alerts.desk import Desk
+from streams.office import office_of
+from streams.outlet import Outlet
 from streams.web.access import Person
 from streams.web.board import Board
 
 
 def page_desk(board: Board, outlet: Outlet, named: Mapping[str, str], clock: Callable[[], float]) -> Desk:
-    """Return a desk that works on any worker: decisions and acts go to the one that commands through their topic."""
-
-    async def decide(decision: Decision) -> None:
-        await outlet.send([Message(named["decisions"], decision.scope.encode(), json.encode(decision), 0)])
-
-    async def act(what: Act) -> bool:
-        await outlet.send([Message(named["decisions"], what.incident_id.encode(), json.encode(what), 0)])
-        return True
+    """Return the page's desk, on whichever worker."""
 
     async def role_of(_user: str) -> Role | None:
         return None  # The role comes with each request.
 
-    note = partial(audit.note, outlet, named["audit"])
-    return Desk(Office(board.lookup, decide, act, note, role_of), None, clock)
+    return Desk(office_of(board.lookup, outlet, named, role_of), None, clock)
 
 
 def click_of(form: Mapping[str, str], incident: str, person: Person) -> Click | None:

@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 
 
 class WorkersPage:
-    """`mount` adds the addresses; `run` tells all pages what this worker sees, and keeps its own up to date.
+    """`mount` adds the addresses; `run` tells all pages what this worker sees, and keeps the board up to date.
 
-    Both do nothing where the page is switched off.
+    The board is also what Slack's charts and clicks need: it is kept where the page or Slack is in the settings.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class WorkersPage:
         outlet: Outlet,
         clock: Callable[[], float],
     ) -> None:
-        page, env = settings().page, settings().keys.env
+        env = settings().keys.env
         # Without keys: this book of the kill topic can only be read.
-        self.board = Board(env, Orders(env, "page", {}), page.calls_kept)
-        self._enabled = page.enabled
+        self.board = Board(env, Orders(env, "page", {}), 0)
+        self._wanted = asyncio.Event()
         self._clock = clock
         histories = Histories()
         self._broadcast = Broadcast(engines, outlet, named)
@@ -67,12 +67,20 @@ class WorkersPage:
             self.board,
             Screens(self.board, Facts(settings, reading, troubles)),
             histories,
-            Access(page),
+            Access(settings().page),
             page_desk(self.board, outlet, named, clock),
             partial(audit.note, outlet, named["audit"]),
             clock,
-            secure=page.oidc is not None,
         )
+        self.reconfigure(settings())
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Let in whom these settings let in, and keep what they ask for."""
+        page = settings.page
+        self._page.open_to(Access(page) if page.enabled else None)
+        self.board.calls.keep(page.calls_kept if page.enabled else 0)
+        if page.enabled or settings.slack.token is not None:
+            self._wanted.set()
 
     async def history(self, incident: Incident) -> list[Point]:
         """Return what an incident's agents spent by minute, beside what is usual; nothing where nothing is known."""
@@ -86,15 +94,14 @@ class WorkersPage:
 
     def mount(self, app: web.Application) -> None:
         """Add the page's addresses."""
-        if self._enabled:
-            self._page.mount(app)
+        self._page.mount(app)
 
     async def run(self) -> None:
         """Tell and read until cancelled. What fails is logged and tried again: the page isn't worth a worker."""
-        if not self._enabled:
-            await asyncio.Event().wait()
         async with asyncio.TaskGroup() as group:
-            for step in (self._broadcast.run, self._reader.follow, self._reader.follow_kills):
+            group.create_task(_again(self._broadcast.run))
+            await self._wanted.wait()
+            for step in (self._reader.follow, self._reader.follow_kills):
                 group.create_task(_again(step))
 
 

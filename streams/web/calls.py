@@ -27,11 +27,18 @@ class RecentCalls:
 
     def add(self, calls: Calls) -> None:
         """Take in a record's calls; the oldest records give way."""
-        if not calls.payer:
-            return
-        self._records.append(calls)
-        self.count += _length(calls)
-        while self.count - _length(self._records[0]) >= self.kept:
+        if calls.payer and self.kept:
+            self._records.append(calls)
+            self.count += _length(calls)
+            self._trim()
+
+    def keep(self, kept: int) -> None:
+        """Keep so many from now on; 0 keeps none."""
+        self.kept = kept
+        self._trim()
+
+    def _trim(self) -> None:
+        while self._records and (not self.kept or self.count - _length(self._records[0]) >= self.kept):
             self.count -= _length(self._records.popleft())
 
     def find(self, event_id: str) -> Found | None:

@@ -49,19 +49,20 @@ class Page:
         desk: Desk,
         audit: Callable[[Audited], Awaitable[None]],
         clock: Callable[[], float],
-        *,
-        secure: bool,
     ) -> None:
         self._board = board
         self._screens = screens
-        self._access = access
+        self._access: Access | None = access
         self._desk = desk
         self._audit = audit
         self._clock = clock
-        self._secure = secure
         self._render = Renderer()
         self._streams = Streams()
         self._histories = histories
+
+    def open_to(self, access: Access | None) -> None:
+        """Let in whom `access` lets in from now on; without one nothing is there."""
+        self._access = access
 
     def mount(self, app: web.Application) -> None:
         """Add the page's addresses."""
@@ -85,6 +86,8 @@ class Page:
 
     def _guarded(self, answer: Answer) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
+            if self._access is None:
+                return web.Response(status=404, text="The page is switched off (page.enabled).")
             try:
                 person = await self._access.person(request)
                 response = await answer(request, person)
@@ -130,7 +133,7 @@ class Page:
         }
         text = self._render("page.html", context)
         response = web.Response(text=text, content_type="text/html", status=status)
-        keep_token(response, ask.token, secure=self._secure)
+        keep_token(response, ask.token, secure=self._access is not None and self._access.behind_a_proxy)
         return response
 
     def _stream(self, screen: Screen) -> Answer:

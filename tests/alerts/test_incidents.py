@@ -1,12 +1,15 @@
 """The life of incidents: one thing that happened is one incident, whatever is heard of it and how often."""
 
+from datetime import UTC, datetime
+
+import pytest
 from incident_life import decision
 from msgspec.structs import replace
 
 from alerts.decision import Action
 from alerts.incident import CHAT, Act, Incident, Outcome, Status, decode_row, encode_row
 from alerts.incidents import Book, Rules
-from alerts.notices import QuietHours, Telling, due, intending, told
+from alerts.notices import QuietHours, Repeats, Telling, due, intending, told
 from alerts.passing import tick
 
 NOW = 1_000.0
@@ -173,7 +176,7 @@ def test_coverage_of_an_older_command_is_ignored() -> None:
 
 
 def test_quiet_hours_hold_warnings_and_let_kills_through() -> None:
-    night = Telling(quiet=QuietHours(from_hour=22, to_hour=7, zone="UTC"))
+    night = Telling(quiet=(QuietHours(start_min=22 * 60, end_min=7 * 60),))
     midnight_s, morning_s = 86_400.0, 86_400.0 + 8 * 3_600
     book = Book()
     book.decided(decision("w", Action.WARN), midnight_s)
@@ -237,3 +240,34 @@ def test_a_decision_by_the_id_of_another_scopes_incident_does_not_touch_it() -> 
 
     assert book.incidents[before.id] == before
     assert len(book.incidents) == 2
+
+
+@pytest.mark.parametrize(
+    ("hours", "at", "held"),
+    [
+        (QuietHours(), "2026-03-06T23:00", True),
+        (QuietHours(), "2026-03-06T07:00", False),
+        (QuietHours(zone="Europe/Berlin"), "2026-03-06T21:30", True),  # 22:30 there
+        (QuietHours(days=frozenset({4})), "2026-03-07T06:59", True),  # the night that began on Friday
+        (QuietHours(days=frozenset({4})), "2026-03-07T22:30", False),
+        (QuietHours(start_min=0, end_min=0, days=frozenset({5, 6})), "2026-03-08T12:00", True),  # all weekend
+        (QuietHours(start_min=0, end_min=0, days=frozenset({5, 6})), "2026-03-09T00:00", False),
+        (QuietHours(start_min=720, end_min=780), "2026-03-06T12:59", True),
+        (QuietHours(start_min=720, end_min=780), "2026-03-06T13:00", False),
+    ],
+)
+def test_quiet_hours_are_of_their_days_and_their_time_zone(hours: QuietHours, at: str, held: bool) -> None:
+    now_s = datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()
+    assert hours.holds("warning", now_s) is held
+    assert not hours.holds("critical", now_s)
+
+
+def test_a_warning_is_said_again_as_often_as_is_asked_for_warnings() -> None:
+    book = Book()
+    book.decided(decision(action=Action.WARN), NOW)
+    tell_all(book, NOW + 2)
+    again = Telling(repeats=Repeats(warning=600))
+
+    assert due(book, CHAT, again, NOW + 601) == []
+    assert [notice.need for notice in due(book, CHAT, again, NOW + 603)] == ["nudge"]
+    assert due(book, CHAT, Telling(), NOW + 7_000) == []

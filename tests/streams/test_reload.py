@@ -113,6 +113,10 @@ async def test_what_can_not_change_live_is_named_and_the_rest_is_applied(site: S
     assert site.in_force.kafka.bootstrap == ("127.0.0.1:9092",)
     assert site.reloader.reading.needs_restart == ("kafka.bootstrap", "service.web_port", "logs.format")
     assert site.reloader.reading.ok
+    assert site.reloader.reading.restart == (
+        "Restart the workers for kafka.bootstrap, service.web_port and logs.format: "
+        "until then the service goes on with their old values."
+    )
 
 
 async def test_a_change_taken_back_needs_no_restart_any_more(site: Site) -> None:

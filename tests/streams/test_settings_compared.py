@@ -66,6 +66,16 @@ def said(old: str, new: str) -> list[tuple[str, str, str]]:
         ),
         (
             "",
+            "notify: {repeat_s: {warning: 7200}}",
+            ("people", "", "a warning that nobody acknowledged is told again every 2 h; until now: never"),
+        ),
+        (
+            "notify: {quiet_hours: [{start: 21:30, end: '06:00', zone: Europe/Berlin, days: [sat], hold: [info]}]}",
+            "",
+            ("people", "", "quiet hours: none; until now: 21:30 to 06:00 Europe/Berlin on sat (info wait)"),
+        ),
+        (
+            "",
             "policy: {blast_radius: {max_usd: 900}}",
             ("everybody", "looser", "at most $900 of spend is stopped without a person; until now: any amount"),
         ),
@@ -95,7 +105,7 @@ def test_what_needs_a_restart_says_so_and_secrets_are_not_shown() -> None:
     old = "slack: {token: one, channel: C}"
     found = changes(old, "slack: {token: two, channel: C}\nservice: {web_port: 1}")
 
-    assert [(c.field, c.needs_restart) for c in found] == [("service.web_port", True), ("slack.token", True)]
+    assert [(c.field, c.needs_restart) for c in found] == [("service.web_port", True), ("slack.token", False)]
     assert "two" not in str(found)
 
 
@@ -108,10 +118,10 @@ def test_a_change_back_has_the_opposite_effect(field: str, one: int, other: int)
         assert {effect(field, one, other), effect(field, other, one)} == {"tighter", "looser"}
 
 
-def test_every_setting_of_the_policy_has_words() -> None:
-    from streams.settings.audiences import EVERYBODY, in_force
+def test_every_setting_of_the_policy_and_of_telling_people_has_words() -> None:
+    from streams.settings.audiences import EVERYBODY, in_force, leaves
 
-    assert set(in_force(Settings(), EVERYBODY)) == set(PHRASES)
+    assert {*in_force(Settings(), EVERYBODY), *dict(leaves(Settings().notify, "notify."))} == set(PHRASES)
     assert set(LADDERS) <= set(PHRASES)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from feeding import batch, engine, event
 from signing import TRUST
 
@@ -75,18 +77,49 @@ async def test_a_failure_of_the_page_is_tried_again_and_ends_nothing(
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_page_that_is_switched_off_answers_nothing_and_reads_nothing() -> None:
-    from aiohttp import web
-    from aiohttp.test_utils import TestClient, TestServer
-
-    settings = Settings.model_validate({"page": {"enabled": False}})
+async def test_a_page_is_switched_on_and_off_while_the_worker_runs() -> None:
+    off, on = (Settings.model_validate({"page": {"enabled": enabled}}) for enabled in (False, True))
     page = WorkersPage(
-        lambda: settings, Reading, list, {}, client={"bootstrap_servers": "127.0.0.1:9"}, named=NAMED, partitions={},
+        lambda: off, Reading, list, {}, client={"bootstrap_servers": "127.0.0.1:9"}, named=NAMED, partitions={},
         trust=TRUST, outlet=Broken(), clock=lambda: 0.0,
     )  # fmt: skip
     app = web.Application()
     page.mount(app)
     async with TestClient(TestServer(app)) as client:
         assert (await client.get("/")).status == 404
+        page.reconfigure(on)
+        assert (await client.get("/")).status == 200
+        page.reconfigure(off)
+        assert (await client.get("/")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("given", "reads"),
+    [
+        ({"page": {"enabled": False}}, False),
+        ({"page": {"enabled": False}, "slack": {"token": "t", "channel": "C"}}, True),
+        ({}, True),
+    ],
+)
+async def test_the_topics_are_read_where_the_page_or_slack_needs_them_and_always_told(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], reads: bool
+) -> None:
+    begun = []
+
+    def step(name: str) -> Any:
+        async def run() -> None:
+            begun.append(name)
+            await asyncio.Event().wait()
+
+        return run
+
+    settings = Settings.model_validate(given)
+    page = WorkersPage(
+        lambda: settings, Reading, list, {}, client={"bootstrap_servers": "127.0.0.1:9"}, named=NAMED, partitions={},
+        trust=TRUST, outlet=Broken(), clock=lambda: 0.0,
+    )  # fmt: skip
+    for part, name in ((page._reader, "follow"), (page._reader, "follow_kills"), (page._broadcast, "run")):
+        monkeypatch.setattr(part, name, step(name))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(page.run(), 0.05)
+    assert sorted(begun) == (["follow", "follow_kills", "run"] if reads else ["run"])
