@@ -1,7 +1,7 @@
 """When people are told: quiet hours by severity, and how often what nobody has acknowledged is said again."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -10,6 +10,7 @@ from streams.settings.section import NotNegative, Section
 
 Severity = Literal["info", "warning", "critical"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Some = TypeVar("Some", bound=tuple[Any, ...])
 CLOCK = r"^([01]\d|2[0-3]):[0-5]\d$"
 WEEK: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -31,6 +32,12 @@ def _is_zone(name: str) -> str:
     return name
 
 
+def _names_some(found: Some) -> Some:
+    if not found:
+        raise ValueError("name at least one, or leave it out")
+    return found
+
+
 Clock = Annotated[str, Field(pattern=CLOCK), BeforeValidator(_as_clock)]
 
 
@@ -42,9 +49,9 @@ class QuietHours(Section):
     """At or before `start` it is of the next day; the same as `start` makes 24 hours."""
     zone: Annotated[str, AfterValidator(_is_zone)] = "UTC"
     """IANA name of the time zone."""
-    days: Annotated[tuple[Day, ...], Field(min_length=1)] = WEEK
+    days: Annotated[tuple[Day, ...], AfterValidator(_names_some)] = WEEK
     """Days on which it starts."""
-    hold: Annotated[tuple[Severity, ...], Field(min_length=1)] = ("info", "warning")
+    hold: Annotated[tuple[Severity, ...], AfterValidator(_names_some)] = ("info", "warning")
     """Severities that wait: info (shadow mode), warning, critical (calls are refused)."""
 
     def __str__(self) -> str:
