@@ -122,6 +122,8 @@ class Service:
         set_level(settings.logs.level)
         if self.control is not None:
             self.control.notifier.rewire(self._links(), self.people.routes())
+            if self.control.limiting is not None:
+                await self.control.limiting.reconfigure(settings)
             # Every worker reads the same file: the one that commands speaks for all in the audit.
             line = audit.of_settings(self.reloader.reading.file, changes, self.clock())
             await audit.note(self.outlet, self.named["audit"], line)

@@ -71,7 +71,7 @@ class Commander:
         await self._beat()
         self._tasks = [asyncio.create_task(step()) for step in (self._tail, self._keep_beating, self._hear)]
         for task in self._tasks:
-            task.add_done_callback(self._note_failure)
+            task.add_done_callback(self.note_failure)
 
     async def stop(self) -> None:
         """Stop writing and reading."""
@@ -80,7 +80,8 @@ class Commander:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.view.stop()
 
-    def _note_failure(self, task: asyncio.Task[None]) -> None:
+    def note_failure(self, task: asyncio.Task[None]) -> None:
+        """Take in that a task of the control plane is over: nothing is commanded any more if it failed."""
         if not task.cancelled() and task.exception() is not None:
             self.failure = task.exception()
             log.error("The commander failed: %s", self.failure)

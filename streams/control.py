@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import DecodeError, json
 
 from alerts.decision import Decision
@@ -14,6 +13,8 @@ from alerts.gateway.wire import Command
 from alerts.incident import Act
 from alerts.obedience import Disobedience, not_obeyed
 from streams.commander import Commander
+from streams.compacted import read_compacted
+from streams.limiting import Limiting
 from streams.metrics import Metrics
 from streams.notifier import Notifier
 from streams.noting import note_decision
@@ -32,7 +33,7 @@ class Control:
         self.notifier = notifier
         self._metrics = metrics
         self._clock = clock
-        self.limiting: asyncio.Task[None] | None = None
+        self.limiting: Limiting | None = None
         self._telling: asyncio.Task[None] | None = None
         self._beside: set[asyncio.Task[None]] = set()
         commander.on_disobedience = self.disobeyed
@@ -47,7 +48,7 @@ class Control:
     async def stop(self) -> None:
         """Let go of both, and of the limits."""
         if self.limiting is not None:
-            self.limiting.cancel()
+            self.limiting.stop()
         if self._telling is not None:
             self._telling.cancel()
             await asyncio.gather(self._telling, return_exceptions=True)
@@ -96,23 +97,3 @@ def _read(value: bytes | None, offset: int) -> Decision | Act | None:
             return _acts.decode(value or b"")
         log.error("Ignored a decision at offset %d that can't be read: %s", offset, error)
         return None
-
-
-async def read_compacted(client: Mapping[str, Any], topic: str, *, by_offset: bool = False) -> dict[str, bytes | None]:
-    """Return the last value of every key of a topic of one partition; `by_offset` every value, by its offset."""
-    partition = TopicPartition(topic, 0)
-    consumer = AIOKafkaConsumer(enable_auto_commit=False, **client)
-    await consumer.start()
-    rows: dict[str, bytes | None] = {}
-    try:
-        consumer.assign([partition])
-        end = (await consumer.end_offsets([partition]))[partition]
-        consumer.seek(partition, (await consumer.beginning_offsets([partition]))[partition])
-        while await consumer.position(partition) < end:
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                for record in records:
-                    if by_offset or record.key is not None:
-                        rows[str(record.offset) if by_offset else record.key.decode()] = record.value
-    finally:
-        await consumer.stop()
-    return {key: value for key, value in rows.items() if value is not None}

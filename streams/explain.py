@@ -12,7 +12,7 @@ from alerts.policy import Rules
 from detectors.contract import Call
 from detectors.judge import Judge, JudgeState, Verdict
 from streams.assembly import judge_of, prices_of, rules_of
-from streams.control import read_compacted
+from streams.compacted import read_compacted
 from streams.engine import Engine, EngineSettings
 from streams.records import RecordBatch
 from streams.replay import batches, open_lines

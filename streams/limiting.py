@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from time import time
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from msgspec import Struct
 
 from alerts.apportion import Apportioner
@@ -15,7 +16,7 @@ from alerts.gateway.pricing import UnitPrice
 from alerts.gateway.wire import VERSION, Ack, WireError
 from streams.assembly import prices_of
 from streams.commander import Commander
-from streams.control import read_compacted
+from streams.compacted import read_compacted
 from streams.outlet import Message, Outlet
 from streams.prices import listed_models
 from streams.settings import Settings
@@ -54,96 +55,127 @@ class Sharing(Struct, frozen=True):
     clock: Callable[[], float] = time
 
 
-async def share_limits(sharing: Sharing, outlet: Outlet, commander: Commander) -> "asyncio.Task[None]":
-    """Publish the limits, and go on sharing them out for the commander until cancelled."""
-    made = Limiting(sharing, outlet, commander.orders.epoch)
-    await made.start(sharing.client, sharing.trust)
-    commander.rules, commander.on_ack = made.rules, made.hear
-    return asyncio.create_task(made.run())
+async def share_limits(sharing: Sharing, outlet: Outlet, commander: Commander) -> "Limiting":
+    """Publish the limits, and go on sharing them out for the commander until stopped."""
+    made = Limiting(sharing, outlet, commander)
+    await made.start()
+    return made
 
 
 class Limiting:
     """Owned by the worker that commands. Without an approver's key limits can't be signed: that is said."""
 
-    def __init__(self, sharing: "Sharing", outlet: Outlet, epoch: int) -> None:
-        self._settings, self._keys, self._topic = sharing.settings, sharing.keys, sharing.topic
+    def __init__(self, sharing: "Sharing", outlet: Outlet, commander: Commander) -> None:
+        self._sharing, self._settings, self._keys, self._topic = sharing, sharing.settings, sharing.keys, sharing.topic
         self._prices = prices_of(sharing.settings)
         self._outlet = outlet
-        self._epoch = epoch
+        self._commander = commander
+        self._epoch = commander.orders.epoch
+        self._seq = 0
         self._clock = sharing.clock
         self._apportioner: Apportioner | None = None
         self._waiting: list[Ack] = []
-        self.rules = ""
-        """Digest of the rules in force, for the heartbeat; empty if there are none."""
+        self._written: dict[str, Rules | PriceTable] = {}
+        self._had: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
 
-    async def start(self, client: Mapping[str, Any], trust: Trust) -> None:
-        """Learn what was given before, then publish the limits and the prices."""
-        rows = await read_compacted(client, self._topic)
+    async def start(self) -> None:
+        """Learn what was given before, publish the limits and the prices, and begin to share out."""
         env, given = self._settings.keys.env, []
+        try:
+            rows = await read_compacted(self._sharing.client, self._topic)
+        except KafkaError as error:
+            if limits_of(self._settings):
+                log.error("Limits do not reach the gateways: %s; create it with brakeline topics --create", error)
+            return
         for key, value in rows.items():
             try:
-                payload = read(trust, value or b"", key, env)
+                payload = read(self._sharing.trust, value or b"", key, env)
             except WireError as error:
                 log.warning("Ignored a record of the limits topic under %s: %s", key, error)
                 continue
             if isinstance(payload, Shares):
                 given.append(payload)
+        self._had = set(rows)
         self._apportioner = Apportioner(env, self._epoch, self._clock(), given)
-        await self._publish(had=RULES_KEY in rows)
+        await self._publish()
+        self._commander.on_ack = self.hear
+        self._task = asyncio.create_task(self._run(self._apportioner))
+        self._task.add_done_callback(self._commander.note_failure)
+
+    def stop(self) -> None:
+        """Share out no longer."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def reconfigure(self, settings: Settings) -> None:
+        """Publish what other settings change; what gateways have used counts on."""
+        self._settings, self._prices = settings, prices_of(settings)
+        await (self.start() if self._apportioner is None else self._publish())
 
     def hear(self, ack: Ack) -> None:
         """Take in a gateway's report."""
         self._waiting.append(ack)
 
-    async def run(self) -> None:
-        """Share out until cancelled."""
-        assert self._apportioner is not None
+    async def _run(self, apportioner: Apportioner) -> None:
         looked_s = self._clock()
         while True:
             await asyncio.sleep(TICK_S)
-            if not self.rules:
+            if not self._commander.rules:
                 self._waiting.clear()
                 continue
             now_s = self._clock()
             for ack in self._waiting:
-                self._apportioner.hear(ack, now_s)
+                apportioner.hear(ack, now_s)
             self._waiting.clear()
-            self._apportioner.tick(now_s - looked_s, now_s)
+            apportioner.tick(now_s - looked_s, now_s)
             looked_s = now_s
-            records = [(key_of(each), sign(each, self._keys[Role.COMMANDER])) for each in self._apportioner.due(now_s)]
-            buried = [(f"shares:{name}", None) for name in self._apportioner.gone()]
+            records = [(key_of(each), sign(each, self._keys[Role.COMMANDER])) for each in apportioner.due(now_s)]
+            buried = [(f"shares:{name}", None) for name in apportioner.gone()]
             await self._write([*records, *buried])
 
-    async def _publish(self, had: bool) -> None:
+    async def _publish(self) -> None:
         limits = limits_of(self._settings)
-        key = self._keys.get(Role.APPROVER)
-        if not limits and not had:
+        approver, commander = self._keys.get(Role.APPROVER), self._keys.get(Role.COMMANDER)
+        if not limits and not self._had:
             return
-        if key is None or Role.COMMANDER not in self._keys:
+        if approver is None or commander is None:
             log.error(
                 "Limits do not reach the gateways: the approver's and the commander's key are needed to sign them"
             )
             return
-        rules = Rules(
-            v=VERSION, env=self._settings.keys.env, writer="service", epoch=self._epoch, seq=1,
+        self._seq += 1
+        # Prices first: limits that hold without them would count every model at the ceiling price.
+        made: list[Rules | PriceTable] = [*self._price_tables(), self._rules(limits)]
+        news = [each for each in made if not _same(each, self._written.get(key_of(each)))]
+        signers = {key_of(each): approver if isinstance(each, Rules) else commander for each in news}
+        await self._write([(key_of(each), sign(each, signers[key_of(each)])) for each in news])
+        self._written |= {key_of(each): each for each in news}
+        self._had |= signers.keys()
+        rules = self._written[RULES_KEY]
+        assert isinstance(rules, Rules)
+        self._commander.rules = digest(rules) if limits else ""
+
+    def _rules(self, limits: tuple[Limit, ...]) -> Rules:
+        return Rules(
+            v=VERSION, env=self._settings.keys.env, writer="service", epoch=self._epoch, seq=self._seq,
             issued_at=self._clock(), limits=limits, unknown=_plain(self._prices.of("", self._clock())),
         )  # fmt: skip
-        await self._write([*self._price_records(), (RULES_KEY, sign(rules, key))])
-        self.rules = digest(rules) if limits else ""
 
-    def _price_records(self) -> list[tuple[str, bytes]]:
+    def _price_tables(self) -> list[PriceTable]:
         now_s = self._clock()
         names = sorted({*listed_models(), *self._settings.prices.models})
         table = {name: _plain(price) for name in names if (price := self._prices.of(name, now_s)).known}
         parts = [list(table)[i : i + MODELS_A_RECORD] for i in range(0, len(table), MODELS_A_RECORD)]
-        found = []
-        for number, part in enumerate(parts):
-            made = PriceTable(
-                v=VERSION, env=self._settings.keys.env, part=number, epoch=self._epoch, seq=1,
+        # A table that has become shorter must leave no old prices behind.
+        parts += [[]] * (sum(key.startswith("prices:") for key in self._had) - len(parts))
+        return [
+            PriceTable(
+                v=VERSION, env=self._settings.keys.env, part=number, epoch=self._epoch, seq=self._seq,
                 models={name: table[name] for name in part},
-            )  # fmt: skip
-            found.append((key_of(made), sign(made, self._keys[Role.COMMANDER])))
-        return found
+            )
+            for number, part in enumerate(parts)
+        ]  # fmt: skip
 
     async def _write(self, records: list[tuple[str, bytes | None]]) -> None:
         if records:
@@ -156,3 +188,13 @@ def _plain(price: Any) -> UnitPrice:
         price.input, price.cached, price.output, price.cache_write, price.tier_tokens, price.tier_input,
         price.tier_cached, price.tier_output, price.known,
     )  # fmt: skip
+
+
+def _same(new: Rules | PriceTable, old: Rules | PriceTable | None) -> bool:
+    """Tell whether two records say the same, whenever they were written."""
+    match new, old:
+        case Rules(), Rules():
+            return digest(new) == digest(old)
+        case PriceTable(), PriceTable():
+            return new.models == old.models
+    return False

@@ -34,7 +34,8 @@ class Connection:
         self._source = source_of(settings)
         self.gate = Gate(guard, self._feed, release_url=release_url, source=self._source)
         if not self._run(self._start(ready_s), ready_s + STOP_S):
-            log.error("The kill topic could not be read within %.0f s; going on to try", ready_s)
+            why = self._feed.trouble or "what is in force is not known yet"
+            log.error("Not ready within %.0f s, going on to try: %s", ready_s, why)
 
     async def _start(self, ready_s: float) -> bool:
         await self._feed.start()

@@ -66,6 +66,7 @@ class Feed:
         self._saving: asyncio.Future[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._last_use: dict[str, dict[str, float]] = {}
+        self._said = ""
         guard.budget.gateway = settings.gateway_id
         client = settings.client
         self._kills = Tail(client, settings.kills_topic, self._take, on_start=guard.begin_sync, on_end=guard.reach_end)
@@ -75,6 +76,13 @@ class Feed:
     def connected(self) -> bool:
         """Whether the kill topic is being read."""
         return self._kills.connected
+
+    @property
+    def trouble(self) -> str:
+        """Say why what is in force can't be read; empty if it can. Without limits their topic isn't needed."""
+        if self._kills.trouble or not self.guard.watch.rules_missing:
+            return self._kills.trouble
+        return self._limits.trouble and f"limits are in force and can't be read: {self._limits.trouble}"
 
     async def start(self) -> None:
         """Load the snapshot and begin to read; returns at once, see `wait_ready`."""
@@ -179,6 +187,7 @@ class Feed:
         budget, seen, pause_s = self.guard.budget, -1, ACK_SOON_S
         while True:
             await asyncio.sleep(pause_s)
+            self._say_trouble()
             if not budget.active or budget.changes == seen:
                 continue
             seen, now_s, begun_s = budget.changes, self._clock(), time.perf_counter()
@@ -191,6 +200,11 @@ class Feed:
                 self._changed.set()
             if self._used_file is not None:
                 await asyncio.to_thread(self._save, self._used_file, content)
+
+    def _say_trouble(self) -> None:
+        if self.trouble != self._said:
+            self._said = self.trouble
+            (log.error if self._said else log.info)("%s", self._said or "What is in force can be read")
 
     def _save(self, path: Path, content: bytes) -> None:
         try:

@@ -212,7 +212,8 @@ class Guard:
         watch = self.watch
         if not self.can_vouch:
             if watch.policy.unsynced == "closed":
-                return Answer(False, Denial.NOT_READY, reason="this gateway has not yet read what is in force")
+                what = "the limits" if watch.rules_missing else "what is"
+                return Answer(False, Denial.NOT_READY, reason=f"this gateway has not yet read {what} in force")
             return ALLOWED
         if watch.unsure_s(now_s) < max(watch.policy.closed_after_s, 1e-9):
             return ALLOWED

@@ -54,6 +54,8 @@ class Watch:
         self._started_s = now_s
         self._heard_s = float("-inf")
         self._mismatches = 0
+        self.rules_missing = False
+        """Whether the last heartbeat named rules that have not been read."""
         self._rules_awaited = ""
         self._distrusted_since_s = self._distrusted_until_s = float("-inf")
 
@@ -104,7 +106,7 @@ class Watch:
 
     def _settle(self) -> None:
         self._mismatches = 0
-        self._rules_awaited = ""
+        self._rules_awaited, self.rules_missing = "", False
         self.settled = True
         self.synced = self.synced or self.at_end
 
@@ -122,7 +124,7 @@ class Watch:
             self._settle()
             return ""
         if agrees:
-            self._rules_awaited = heartbeat.rules
+            self._rules_awaited, self.rules_missing = heartbeat.rules, True
         self._mismatches += 1
         if self._mismatches == self.policy.mismatches_max + 1:
             self._distrusted_since_s = now_s

@@ -102,7 +102,9 @@ class Sidecar:
 
     async def _ready(self, _: web.Request) -> web.Response:
         now_s = self._clock()
-        return web.json_response({"state": self.guard.health(now_s)}, status=200 if self.guard.ready(now_s) else 503)
+        trouble = "" if self._feed is None else self._feed.trouble
+        content = {"state": self.guard.health(now_s), **({"trouble": trouble} if trouble else {})}
+        return web.json_response(content, status=200 if self.guard.ready(now_s) else 503)
 
     async def _alive(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")

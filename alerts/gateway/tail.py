@@ -1,7 +1,6 @@
 """Reads a topic of one partition from its beginning and goes on for ever, without a consumer group."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -12,13 +11,11 @@ from aiokafka.errors import KafkaError
 POLL_MS = 500
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 5.0
 
-log = logging.getLogger(__name__)
-
 
 class Tail:
     """Hands on what it reads: `on_start` at each new connection, `on_end` once all that was there then has been read.
 
-    A broker that can't be reached, and a topic that isn't there yet, are retried for ever.
+    A broker that can't be reached, and a topic that isn't there yet, are retried for ever; `trouble` says which it is.
     """
 
     def __init__(
@@ -31,6 +28,7 @@ class Tail:
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self.connected = False
+        self.trouble = ""
         self._client = client
         self._partition = TopicPartition(topic, 0)
         self._on_records = on_records
@@ -50,9 +48,11 @@ class Tail:
                 if self._partition.topic in await consumer.topics():
                     pause_s = RETRY_MIN_S
                     await self._read(consumer)
+                # The broker doesn't tell the two apart for whoever may not know.
+                self.trouble = f"topic {self._partition.topic} does not exist, or this gateway may not read it"
             except (KafkaError, OSError) as error:
                 self.connected = False
-                log.warning("%s can't be read, what is known stays in force: %r", self._partition.topic, error)
+                self.trouble = f"topic {self._partition.topic} can't be read: {error!r}"
             finally:
                 with suppress(KafkaError, OSError):
                     await consumer.stop()
@@ -65,7 +65,7 @@ class Tail:
         # Not seek_to_beginning: it would race with the reset that assign has begun.
         consumer.seek(self._partition, (await consumer.beginning_offsets([self._partition]))[self._partition])
         self._on_start()
-        self.connected = True
+        self.connected, self.trouble = True, ""
         while True:
             found = await consumer.getmany(timeout_ms=POLL_MS)
             self._on_records([record for records in found.values() for record in records])

@@ -32,13 +32,16 @@ async def until(what: Callable[[], bool], seconds: float = 20.0) -> None:
             await asyncio.sleep(0.01)
 
 
-@asynccontextmanager
-async def gateway(wiring: Wiring, limits: str, name: str, snapshot: Path | None = None) -> AsyncIterator[Feed]:
-    settings = FeedSettings(
+def feed_settings(wiring: Wiring, limits: str, name: str, snapshot: Path | None = None) -> FeedSettings:
+    return FeedSettings(
         gateway_id=name, env=ENV, client=wiring.client, kills_topic=wiring.kills, acks_topic=wiring.acks,
         limits_topic=limits, snapshot=snapshot,
     )  # fmt: skip
-    feed = Feed(Guard(ENV, TRUST, time.time()), settings)
+
+
+@asynccontextmanager
+async def gateway(wiring: Wiring, limits: str, name: str, snapshot: Path | None = None) -> AsyncIterator[Feed]:
+    feed = Feed(Guard(ENV, TRUST, time.time()), feed_settings(wiring, limits, name, snapshot))
     await feed.start()
     try:
         assert await feed.wait_ready(20)
@@ -58,8 +61,8 @@ async def test_a_limit_reaches_every_gateway_and_its_shares_go_where_it_is_used(
         commander = Commander(wiring, TRUST, Orders(ENV, "w", KEYS), outlet, time.time, lambda *_: None)
         await commander.start()
         stack.push_async_callback(commander.stop)
-        task = await share_limits(Sharing(settings, KEYS, TRUST, wiring.client, limits), outlet, commander)
-        stack.callback(task.cancel)
+        sharing = await share_limits(Sharing(settings, KEYS, TRUST, wiring.client, limits), outlet, commander)
+        stack.callback(sharing.stop)
         one = await stack.enter_async_context(gateway(wiring, limits, "gw-1", tmp_path / "one"))
         two = await stack.enter_async_context(gateway(wiring, limits, "gw-2"))
 
@@ -76,4 +79,40 @@ async def test_a_limit_reaches_every_gateway_and_its_shares_go_where_it_is_used(
 
         used = one.guard.budget.used(time.time())
         await until(lambda: (tmp_path / "one.used").exists() and (tmp_path / "one.used").read_bytes() == used)
-        assert not task.done()
+
+        more = [{"scope": "agent:*", "tokens": 1_000_000, "per": "day"}]
+        await sharing.reconfigure(settings.model_copy(update={"limits": Settings(limits=more).limits}))
+        await until(lambda: [feed.guard.budget.digest for feed in (one, two)] == [commander.rules] * 2)
+        assert two.guard.check(A, time.time(), TOKENS).allowed
+        assert "30,000 tokens used" in two.guard.check(A, time.time(), Load(10**6, 0)).reason
+
+        await sharing.reconfigure(settings.model_copy(update={"mode": "shadow"}))
+        await until(lambda: not one.guard.budget.active and not two.guard.budget.active)
+        assert commander.failure is None
+
+
+async def test_a_gateway_that_may_not_read_the_limits_says_so_and_needs_none_where_there_are_none(kafka: str) -> None:
+    prefix = f"test-{uuid.uuid4().hex[:8]}"
+    wiring = Wiring({"bootstrap_servers": kafka}, f"{prefix}.kills", f"{prefix}.acks")
+    await ensure_topics(wiring.client, [TopicSpec(wiring.kills, compacted=True), TopicSpec(wiring.acks)])
+    async with AsyncExitStack() as stack:
+        outlet = await stack.enter_async_context(Outlet(wiring.client))
+        commander = Commander(wiring, TRUST, Orders(ENV, "w", KEYS), outlet, time.time, lambda *_: None)
+        await commander.start()
+        stack.push_async_callback(commander.stop)
+        unlimited = Settings(mode="armed", keys={"env": ENV})
+        sharing = await share_limits(
+            Sharing(unlimited, KEYS, TRUST, wiring.client, f"{prefix}.limits"), outlet, commander
+        )
+        stack.callback(sharing.stop)
+        async with gateway(wiring, f"{prefix}.limits", "gw-1") as feed:
+            assert (feed.trouble, feed.guard.check(A, time.time()).allowed) == ("", True)
+            commander.rules = "those of a topic that this gateway can't see"
+            await until(lambda: "limits are in force" in feed.trouble)
+
+        feed = Feed(Guard(ENV, TRUST, time.time()), feed_settings(wiring, f"{prefix}.limits", "gw-2"))
+        await feed.start()
+        stack.push_async_callback(feed.stop)
+        await until(lambda: "limits are in force" in feed.trouble)
+        assert f"{prefix}.limits does not exist, or this gateway may not read it" in feed.trouble
+        assert "not yet read the limits in force" in feed.guard.check(A, time.time()).reason
