@@ -15,9 +15,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
+from alerts.gateway.obstacle import obstacle
 from alerts.gateway.wire import WireError
 from streams.assembly import keys_of, trust_file
 from streams.by_hand import Hand, NoKeysError, Standing
+from streams.reachable import mend, problem
+from streams.rights import lacking
 from streams.settings import Settings
 from streams.topology import compare_topics
 
@@ -49,7 +52,7 @@ async def examine(settings: Settings) -> list[Finding]:
     kafka = [finding async for finding in _kafka(settings)]
     findings += kafka
     if all(finding.level is not Level.FAIL for finding in kafka):
-        for check in (_topics, _commands):
+        for check in (_topics, _rights, _commands):
             findings += [finding async for finding in check(settings)]
     findings += await asyncio.gather(_slack(settings), _service(settings))
     findings.append(_java())
@@ -121,9 +124,14 @@ async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
             remedy = "Three brokers in production: one may then fail without losing a kill."
             yield Finding("replication", Level.WARN, f"Brokers in the cluster: {brokers}.", remedy)
     except (KafkaError, OSError, TimeoutError) as error:
-        security = settings.kafka.security.protocol
-        remedy = f"Check kafka.bootstrap, the network, and that the listener speaks {security}."
-        yield Finding("kafka", Level.FAIL, f"Kafka at {servers} can't be reached: {_words(error)}.", remedy)
+        found = await obstacle(client)
+        if found is None:
+            remedy = f"Check kafka.bootstrap, the network, and that the listener speaks {client['security_protocol']}."
+            yield Finding("kafka", Level.FAIL, f"Kafka at {servers} can't be reached: {_words(error)}.", remedy)
+        else:
+            yield Finding(
+                "kafka", Level.FAIL, f"Kafka can't be reached: {problem(found, settings.kafka)}.", mend(found)
+            )
     finally:
         with suppress(KafkaError, OSError):
             await admin.close()
@@ -143,6 +151,18 @@ async def _topics(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding("topics", Level.WARN, f"{finding.capitalize()}.", "Change it with kafka-configs or anew.")
     if not report.findings:
         yield Finding("topics", Level.OK, f"All topics named {settings.topics.prefix}.* are as they should be.")
+
+
+async def _rights(settings: Settings) -> AsyncIterator[Finding]:
+    try:
+        lacks = await lacking(settings)
+    except (KafkaError, OSError) as error:
+        yield Finding("rights", Level.WARN, f"What we may do can't be seen: {_words(error)}.", "See Kafka's log.")
+        return
+    for lack in lacks:
+        yield Finding("rights", Level.FAIL, f"{lack.what}.", f"{lack.mend}.")
+    if not lacks:
+        yield Finding("rights", Level.OK, "Kafka allows what a worker does with its topics and its group.")
 
 
 async def _commands(settings: Settings) -> AsyncIterator[Finding]:

@@ -5,6 +5,7 @@ import logging
 import signal
 from contextlib import suppress
 
+from streams import rights
 from streams.app import Service
 from streams.garbage import collect_seldom
 from streams.reload import Reader
@@ -16,7 +17,11 @@ log = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings, source: Reader | None = None) -> None:
-    """Prepare the topics and run one worker until SIGTERM or SIGINT; `source` is read again when it changes."""
+    """Run one worker until SIGTERM or SIGINT; `source` is read again when it changes.
+
+    Raises RightsError when Kafka doesn't allow what a worker does.
+    """
+    await rights.check(settings)
     service = Service(settings, await prepare_topics(settings), source=source)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

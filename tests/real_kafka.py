@@ -35,17 +35,29 @@ def missing() -> str:
     return f"a real Kafka needs {' and '.join(absent)}" if absent else ""
 
 
+def need_tools() -> None:
+    """Skip, or fail where a real Kafka is required, without what it needs."""
+    if reason := missing():
+        if os.environ.get("BRAKELINE_REQUIRE_KAFKA") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
 @contextmanager
 def real_kafka(directory: Path) -> Iterator[str]:
     """Yield a bootstrap address; the broker ends with the context."""
     if given := os.environ.get("BRAKELINE_KAFKA"):
         yield given
         return
-    if reason := missing():
-        if os.environ.get("BRAKELINE_REQUIRE_KAFKA") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need_tools()
     port, controller_port = free_ports(2)
+    with running(directory, port, controller_port):
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def running(directory: Path, port: int, controller_port: int, **environment: str) -> Iterator[None]:
+    """Run deploy/kafka, listening on these ports; its environment says what else it shall be."""
     log = directory / "broker.log"
     with log.open("w") as output:
         broker = subprocess.Popen(
@@ -53,11 +65,12 @@ def real_kafka(directory: Path) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            env={**os.environ, **environment},
         )
         try:
             wait_for_port(port, broker, log)
             asyncio.run(wait_for_groups(f"127.0.0.1:{port}"))
-            yield f"127.0.0.1:{port}"
+            yield
         finally:
             broker.terminate()
             try:

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from msgspec import Struct
 
 from .guard import Guard, Kind
+from .obstacle import cause
 from .storage import load, save
 from .tail import Tail
 from .wire import HEARTBEAT_KEY, STOPPED, Ack, WireError, encode_ack
@@ -220,7 +221,7 @@ class Feed:
                 await producer.start()
                 await self._report_to(producer)
             except (KafkaError, OSError) as error:
-                log.warning("Can't report what is obeyed: %r", error)
+                log.warning("Can't report what is obeyed: %s", await cause(self._settings.client, error))
             finally:
                 with suppress(KafkaError, OSError):
                     await producer.stop()

@@ -8,6 +8,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from .obstacle import cause
+
 POLL_MS = 500
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 5.0
 
@@ -52,7 +54,7 @@ class Tail:
                 self.trouble = f"topic {self._partition.topic} does not exist, or this gateway may not read it"
             except (KafkaError, OSError) as error:
                 self.connected = False
-                self.trouble = f"topic {self._partition.topic} can't be read: {error!r}"
+                self.trouble = f"topic {self._partition.topic} can't be read: {await cause(self._client, error)}"
             finally:
                 with suppress(KafkaError, OSError):
                     await consumer.stop()

@@ -4,6 +4,7 @@ import asyncio
 import os
 import ssl
 import sys
+from contextvars import ContextVar
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +13,12 @@ import typer
 from typer.core import TyperGroup
 
 from streams.settings import Settings, SettingsError, load
+from streams.settings.kafka import Kafka
 
 PLACES = (Path("brakeline.yaml"), Path("/etc/brakeline/brakeline.yaml"))
 DEBUG = "BRAKELINE_DEBUG"
+
+_kafka: ContextVar[Kafka | None] = ContextVar("_kafka", default=None)
 
 
 class Code(IntEnum):
@@ -49,8 +53,19 @@ class ClearErrors(TyperGroup):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(Code.OK) from None
             code, text = said(error)
+            if code is Code.UNREACHABLE:
+                text = _cause() or text
             say(f"brakeline: {text}" if text else "")
             raise typer.Exit(code) from None
+
+
+def _cause() -> str:
+    """Return which setting keeps us from Kafka; empty if that can't be found out."""
+    from streams.reachable import why_not
+
+    kafka = _kafka.get()
+    cause = "" if kafka is None else asyncio.run(why_not(kafka))
+    return f"Kafka can't be reached: {cause}" if cause else ""
 
 
 def said(error: BaseException) -> tuple[Code, str]:
@@ -62,6 +77,9 @@ def said(error: BaseException) -> tuple[Code, str]:
         return Code.USAGE, str(error)
     if name in {"RefusedError", "WireError"}:
         return Code.REFUSED, str(error)
+    if name == "RightsError" or name.endswith("AuthorizationFailedError"):
+        mend = "" if name == "RightsError" else "; `brakeline doctor` names the rights that are missing"
+        return Code.REFUSED, f"Kafka doesn't allow it: {_tail(error)}{mend}"
     if name == "NoKeysError":
         return Code.USAGE, str(error)
     if name in {"KafkaConnectionError", "NodeNotReadyError", "RequestTimedOutError", "KafkaTimeoutError"}:
@@ -116,7 +134,14 @@ def settings_of(config: Path | None, broker: str | None = None, *, with_secrets:
     """Load the settings that a command is to use. Raises SettingsError."""
     path = file_of(config)
     settings = Settings() if path is None else load(path, with_secrets=with_secrets)
-    return settings if broker is None else at_broker(settings, broker)
+    settings = settings if broker is None else at_broker(settings, broker)
+    remember(settings)
+    return settings
+
+
+def remember(settings: Settings) -> None:
+    """Note which Kafka a command talks to: should that fail, the cause is looked for there."""
+    _kafka.set(settings.kafka)
 
 
 def at_broker(settings: Settings, broker: str) -> Settings:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.common import Code, ConfigOption, at_broker, file_of, say
+from streams.cli.common import Code, ConfigOption, at_broker, file_of, remember, say
 
 app = typer.Typer()
 PANEL = "Run"
@@ -39,6 +39,7 @@ def run(config: ConfigOption = None, broker: BrokerOrEmbedded = None) -> None:
     with ExitStack() as stack:
         address = stack.enter_context(embedded_broker()) if broker == EMBEDDED else broker or ""
         settings = source.read()
+        remember(settings)
         set_up(settings.logs.level, settings.logs.format)
         if broker == EMBEDDED:
             logging.getLogger("streams.broker").warning("%s It listens on %s.", WARNING, address)

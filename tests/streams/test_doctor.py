@@ -45,7 +45,7 @@ async def test_what_is_missing_has_a_remedy(tmp_path: Path) -> None:
     found = await findings(settings(tmp_path))
 
     assert found["kafka"][0].level is Level.FAIL
-    assert "kafka.bootstrap" in found["kafka"][0].remedy
+    assert "kafka.bootstrap: '127.0.0.1:1'" in found["kafka"][0].what
     assert "brakeline keys" in found["keys"][0].remedy
     assert "topics" not in found
     assert all(each.remedy for several in found.values() for each in several if each.level is not Level.OK)
