@@ -16,10 +16,12 @@ from alerts.decision import Action, Decision
 from detectors.judge import compiled
 from detectors.state import family
 from streams.assembly import judge_of, prices_of, rules_of
+from streams.effects import Counts
 from streams.engine import Engine, EngineSettings
 from streams.events import TokenEvent, decode
 from streams.garbage import collect_seldom
 from streams.history import History
+from streams.kafka_range import KafkaRange
 from streams.prices import Prices
 from streams.records import RecordBatch
 from streams.replay import Replay, batches, decision_line, open_lines
@@ -76,16 +78,37 @@ def replay_of(settings: Settings, shards: int = 1) -> Replay:
     return Replay(engines, stages)
 
 
-def run(settings: Settings, source: str, sink: "Sink", shards: int = 1, *, remember: bool = False) -> Outcome:
-    """Judge all events of `source`, writing decisions as they fall; `remember` keeps what a report needs."""
+def run(
+    settings: Settings, source: "str | KafkaRange", sink: "Sink", shards: int = 1, *, remember: bool = False
+) -> Outcome:
+    """Judge all events of a file (or "-") or of a range in Kafka, writing decisions as they fall.
+
+    `remember` keeps what a report needs. From Kafka each partition is a shard.
+    """
+    if isinstance(source, KafkaRange):
+        with source.open() as reading:
+            replay = replay_of(settings, len(reading.shards))
+            return _judge(settings, replay, replay.feed_placed, reading.batches(), sink, remember, reading.records)
+    replay = replay_of(settings, shards)
+    return _judge(settings, replay, replay.feed, by_day(batches(open_lines(source))), sink, remember)
+
+
+def _judge(
+    settings: Settings,
+    replay: Replay,
+    feed: Callable[[RecordBatch], list[Decision]],
+    whole: Iterable[RecordBatch],
+    sink: "Sink",
+    remember: bool,
+    records: int | None = None,
+) -> Outcome:
     collect_seldom()
-    replay, outcome, prices = replay_of(settings, shards), Outcome(), prices_of(settings)
-    calendar = Calendar(replay)
-    with _progress() as advance:
-        for batch in by_day(batches(open_lines(source))):
+    outcome, prices, calendar = Outcome(), prices_of(settings), Calendar(replay)
+    with _progress(records) as advance:
+        for batch in whole:
             outcome.agent_days += calendar.turn(batch.timestamps_ms[-1] / 1000)
             began = time.process_time()
-            decisions = [d for d in replay.feed(batch) if d.action in SAID]
+            decisions = [d for d in feed(batch) if d.action in SAID]
             outcome.cpu_s += time.process_time() - began
             outcome.events += len(batch)
             if remember:
@@ -96,7 +119,11 @@ def run(settings: Settings, source: str, sink: "Sink", shards: int = 1, *, remem
             sink.write(decisions)
             advance(len(batch), batch.timestamps_ms[-1] / 1000)
     outcome.agent_days += calendar.today()
-    counts = replay.counts
+    _say_books(replay.counts, outcome, sink)
+    return outcome
+
+
+def _say_books(counts: Counts, outcome: Outcome, sink: "Sink") -> None:
     sink.say(
         f"{counts.consumed:,} events: {counts.accepted:,} judged, {counts.duplicate:,} duplicate, "
         f"{counts.late:,} late, {counts.quarantined.total():,} unusable; "
@@ -104,7 +131,6 @@ def run(settings: Settings, source: str, sink: "Sink", shards: int = 1, *, remem
     )
     for reason, number in counts.quarantined.most_common(5):
         sink.say(f"  unusable: {number:,} {reason}")
-    return outcome
 
 
 def by_day(whole: Iterable[RecordBatch]) -> Iterator[RecordBatch]:
@@ -129,8 +155,8 @@ class Calendar:
     def turn(self, now_s: float) -> int:
         """Return the agents of the day before if a new one has begun."""
         day = int(now_s // _DAY_S)
-        if day == self._day:
-            return 0
+        if day <= self._day:
+            return 0  # A record's time may be nonsense.
         seen, self._day = self.today(), day
         return seen
 
@@ -179,7 +205,7 @@ class Sink:
 
 
 @contextmanager
-def _progress() -> Iterator["Advance"]:
+def _progress(total: int | None) -> Iterator["Advance"]:
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -189,7 +215,8 @@ def _progress() -> Iterator["Advance"]:
             nonlocal done
             done += records
             day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(now_s))
-            bar.update(task, description=f"{done:,} events, up to {day} UTC")
+            part = "" if total is None else f" of {total:,}"
+            bar.update(task, description=f"{done:,}{part} events, up to {day} UTC")
 
         yield advance
 

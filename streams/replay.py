@@ -108,9 +108,16 @@ class Replay:
         self.counts = Counts()
 
     def feed(self, batch: RecordBatch) -> list[Decision]:
-        """Return the decisions of one batch, in the order of their time."""
+        """Return the decisions of one batch, in the order of their time; each event goes to its agent's shard."""
+        return self._feed(self._split(batch))
+
+    def feed_placed(self, batch: RecordBatch) -> list[Decision]:
+        """Return the decisions of one batch of the shard that its `partition` names."""
+        return self._feed([(batch.partition, batch)])
+
+    def _feed(self, parts: Iterable[tuple[int, RecordBatch]]) -> list[Decision]:
         decisions: list[Decision] = []
-        for shard, part in self._split(batch):
+        for shard, part in parts:
             effects = self.engines[shard].feed(part)
             self.counts.add(effects.counts)
             decisions += effects.decisions

@@ -4,6 +4,8 @@ import asyncio
 import os
 import ssl
 import sys
+import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from enum import IntEnum
 from pathlib import Path
@@ -184,6 +186,20 @@ def moment_s(text: str, option: str = "--at") -> float:
     except ValueError:
         raise typer.BadParameter(f"{text!r}: write 2026-01-31T12:00:00Z or Unix seconds", param_hint=option) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def ago_s(text: str | None, now_s: Callable[[], float] = time.time, option: str = "--since") -> float | None:
+    """Read a time: so long ago (10m, 2h, 3d), or as `--at` has it.
+
+    >>> ago_s("2h", lambda: 10_000.0), ago_s("1970-01-01T00:01:00Z"), ago_s(None)
+    (2800.0, 60.0, None)
+    """
+    if text is None:
+        return None
+    number, unit = text[:-1], {"s": 1, "m": 60, "h": 3_600, "d": 86_400}.get(text[-1:], 0)
+    if unit and number.replace(".", "", 1).isdigit():
+        return now_s() - float(number) * unit
+    return moment_s(text, option)
 
 
 def on_terminal() -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streams.cli.common import BrokerOption, Code, ConfigOption, moment_s, say, settings_of
+from streams.cli.common import BrokerOption, Code, ConfigOption, ago_s, moment_s, quiet_logs, say, settings_of
 
 app = typer.Typer()
 PANEL = "Look"
@@ -24,6 +24,18 @@ ReportOption = Annotated[
 AgainstOption = Annotated[
     Path | None,
     typer.Option("--against", metavar="FILE", help="Other settings: which kills come, which go.", show_default=False),
+]
+FromKafka = Annotated[
+    bool, typer.Option("--from-kafka", help="Read the settings' events topics instead of a FILE; needs the secrets.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="TIME", help="With --from-kafka: 12h, 7d ago, or 2026-01-31T12:00:00Z.", show_default="all"
+    ),
+]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="With --from-kafka: to before then.", show_default="now")
 ]
 PlannedOption = Annotated[
     Path | None,
@@ -44,7 +56,11 @@ EventsOption = Annotated[
 @app.command(rich_help_panel=PANEL)
 def backtest(
     source: Source = "-",
+    from_kafka: FromKafka = False,
+    since: Since = None,
+    until: Until = None,
     config: ConfigOption = None,
+    broker: BrokerOption = None,
     decisions: DecisionsOption = None,
     report: ReportOption = None,
     against: AgainstOption = None,
@@ -54,23 +70,24 @@ def backtest(
 ) -> None:
     """Judge events of the past as if armed: the proof before arming, and a check for a pipeline.
 
-    `ingest_ts` is the clock; the settings' secrets aren't needed. Without --planned, --max-false-kills counts
-    every kill as false.
+    Of a FILE `ingest_ts` is the clock, and the settings' secrets aren't needed. From Kafka it is the records' time and
+    each partition is judged by itself, as by the service; no group is joined and nothing committed. Detectors begin
+    knowing nobody: let the events begin some days before what you look for.
+
+    Without --planned, --max-false-kills counts every kill as false.
     """
     from streams import backtest as past
 
-    if source != "-" and not Path(source).exists():
-        raise typer.BadParameter(f"{source} does not exist", param_hint="FILE")
-    if source == "-" and against is not None:
-        raise typer.BadParameter("standard input can be read only once: give a FILE", param_hint="--against")
     periods = past.read_planned(planned)
-    settings, sink = settings_of(config, with_secrets=False), past.Sink(decisions)
+    settings, sink = settings_of(config, broker, with_secrets=from_kafka), past.Sink(decisions)
+    events = _range(settings, source, since, until) if from_kafka else _file(source, since or until, against)
+    quiet_logs()
     try:
-        outcome = past.run(settings, source, sink, shards, remember=report is not None)
+        outcome = past.run(settings, events, sink, shards, remember=report is not None)
     finally:
         sink.close()
     if report is not None or against is not None:
-        _compare(past, outcome, source, shards, report, against)
+        _compare(past, outcome, events, shards, report, against)
     false = outcome.kills if planned is None else past.false_kills(outcome.kills, periods)
     kills, budget = len(outcome.kills), settings.policy.false_kills_per_1000_agent_days
     say(f"{kills} kills in {outcome.agent_days:,} agent-days: {outcome.per_1000_agent_days(kills):.1f} a 1,000")
@@ -82,7 +99,28 @@ def backtest(
         raise typer.Exit(Code.FAILED)
 
 
-def _compare(past: Any, outcome: Any, source: str, shards: int, report: Path | None, against: Path | None) -> None:
+def _file(source: str, range_given: str | None, against: Path | None) -> str:
+    if range_given is not None:
+        raise typer.BadParameter("they say what of Kafka: add --from-kafka", param_hint="--since, --until")
+    if source != "-" and not Path(source).exists():
+        raise typer.BadParameter(f"{source} does not exist", param_hint="FILE")
+    if source == "-" and against is not None:
+        raise typer.BadParameter("standard input can be read only once: give a FILE", param_hint="--against")
+    return source
+
+
+def _range(settings: Any, source: str, since: str | None, until: str | None) -> Any:
+    from streams.kafka_range import range_of
+
+    if source != "-":
+        raise typer.BadParameter("give a FILE or --from-kafka, not both", param_hint="FILE")
+    since_s, until_s = ago_s(since), ago_s(until, option="--until")
+    if since_s is not None and until_s is not None and since_s >= until_s:
+        raise typer.BadParameter(f"{since} is not before {until}", param_hint="--since, --until")
+    return range_of(settings, since_s, until_s)
+
+
+def _compare(past: Any, outcome: Any, source: Any, shards: int, report: Path | None, against: Path | None) -> None:
     other = None
     if against is not None:
         other = past.run(settings_of(against, with_secrets=False), source, past.Sink(None), shards)

@@ -2,13 +2,13 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 import typer
 
-from streams.cli.common import BrokerOption, ConfigOption, JsonOption, moment_s, settings_of, wait
+from streams.cli.common import BrokerOption, ConfigOption, JsonOption, ago_s, settings_of, wait
 
 app = typer.Typer()
 PANEL = "Look"
@@ -97,17 +97,3 @@ def _audited(line: Mapping[str, Any]) -> str:
     about = line["scope"] or line["incident_id"]
     words = f"{clock}  {line['actor']} {line['verb']} {about}".rstrip()
     return f"{words} via {line['via']}{outcome}" + (f"\n    {line['reason']}" if line["reason"] else "")
-
-
-def ago_s(text: str | None, now_s: Callable[[], float] = time.time) -> float | None:
-    """Read a time: so long ago (10m, 2h, 3d), or as `--at` has it.
-
-    >>> ago_s("2h", lambda: 10_000.0), ago_s("1970-01-01T00:01:00Z"), ago_s(None)
-    (2800.0, 60.0, None)
-    """
-    if text is None:
-        return None
-    number, unit = text[:-1], {"s": 1, "m": 60, "h": 3_600, "d": 86_400}.get(text[-1:], 0)
-    if unit and number.replace(".", "", 1).isdigit():
-        return now_s() - float(number) * unit
-    return moment_s(text, "--since")
