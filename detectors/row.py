@@ -38,9 +38,13 @@ def halve(counts: Floats) -> None:
 
 
 def latest(values: Floats, value: float, kept: int) -> Floats:
-    """Return the values with one more at the end, of which the last `kept` stay."""
-    longer = append(values[0:], value)
-    return longer[1:] if len(longer) > kept else longer
+    """Return the values with one more at the end, of which the last `kept` stay; once full, they are moved in place."""
+    if len(values) < kept:
+        return append(values, value)
+    for i in range(1, len(values)):
+        values[i - 1] = values[i]
+    values[len(values) - 1] = value
+    return values
 
 
 def bucket(ends: tuple[float, ...], value: float) -> int:

@@ -13,6 +13,7 @@ _RUNAWAY: Final[tuple[float, ...]] = (0.005, 0.01, 0.04, 0.12, 0.25, 0.27, 0.16,
 _HONEST: Final[tuple[float, ...]] = (0.06, 0.09, 0.25, 0.22, 0.16, 0.11, 0.06, 0.03, 0.02)
 _ALIKE_ENDS: Final[tuple[float, ...]] = (0.5, 1.2)
 _ALIKE_NATS: Final[tuple[float, ...]] = (1.0, -0.7, -2.5)
+_REASON: Final = "context from {:,.0f} to {:,.0f} tokens in {:.0f} steps"
 
 
 class SnowballMemory(Memory):
@@ -90,8 +91,8 @@ class Snowball(Detector):
         bar = min(max(self.bar_nats, self.berth * memory.record), self.bar_nats_max)
         if run.climb_nats < SPEAK_FROM * bar:
             return memory, CALM
-        reason = f"context from {run.climb_from_tokens:,} to {call.input_tokens:,} tokens in {run.climb_steps} steps"
-        return memory, Score(run.climb_nats / bar, reason, "run")
+        numbers = (float(run.climb_from_tokens), float(call.input_tokens), float(run.climb_steps))
+        return memory, Score(run.climb_nats / bar, _REASON, "run", numbers)
 
     def _learn(self, memory: SnowballMemory, scene: Scene, kind: int) -> None:
         if scene.run.climb_nats < self.learn_below_nats:

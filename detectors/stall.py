@@ -16,6 +16,10 @@ _STAYS: Final = 0.94
 _TURNS_RUNAWAY: Final[tuple[float, ...]] = (0.5, 0.44, 0.06)
 _TURNS_HONEST: Final[tuple[float, ...]] = (0.9, 0.05, 0.05)
 _TURNS_ERRATIC: Final[tuple[float, ...]] = (0.5, 0.1, 0.4)
+_REASON: Final = (
+    "{:.0f} steps of one run in {:.0f} s without a pause, and its context stays at "
+    "{:,.0f} tokens; {:.0%} of its steps usually add to it"
+)
 
 
 class StallMemory(Memory):
@@ -115,11 +119,9 @@ class Stall(Detector):
         if total < SPEAK_FROM * bar:
             return memory, CALM
         span_s = max(1.0, call.now_s - run.stall_since_s)
-        reason = (
-            f"{run.stall_steps} steps of one run in {span_s:.0f} s without a pause, and its context stays at "
-            f"{call.input_tokens:,} tokens; {memory.turns[0] / memory.turns_total:.0%} of its steps usually add to it"
-        )
-        return memory, Score(total / bar, reason, "run")
+        growing = memory.turns[0] / memory.turns_total
+        numbers = (float(run.stall_steps), span_s, float(call.input_tokens), growing)
+        return memory, Score(total / bar, _REASON, "run", numbers)
 
     def _learn(self, memory: StallMemory, pace: int, turn: int, weight: float) -> None:
         memory.paces[pace] += weight

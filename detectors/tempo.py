@@ -73,6 +73,9 @@ class Tempo(Detector):
         if value < SPEAK_FROM:
             return memory, CALM
         span_s = max(1.0, scene.call.now_s - evidence.since_s)
-        slower = sum(memory.counts[i + 1 :]) / memory.total
+        slower = 0.0
+        for j in range(i + 1, len(counts)):
+            slower += counts[j]
+        slower /= memory.total
         reason = "{:.0f} calls in {:.0f} s without a pause; {:.0%} of its gaps are usually longer"
         return memory, Score(value, reason, numbers=(float(evidence.calls), span_s, slower))

@@ -59,6 +59,13 @@ def _pace(says: dict[str, Score]) -> float:
     return max(tempo, says["surge"].value if "surge" in says else 0.0)
 
 
+def _sum(says: dict[str, Score]) -> float:
+    total = 0.0
+    for score in says.values():
+        total += score.value
+    return total
+
+
 def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
     """Combine what several detectors say of one call.
 
@@ -74,6 +81,9 @@ def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
     for detector in _CEILINGS:
         if detector in says:
             return Weighed(max(1.0, says[detector].value), detector, says[detector], sure=True)
+    # No mean of several is above their sum, so most voices needn't be weighed at all.
+    if together >= 1.0 and _sum(says) < 0.999 * _ALONE_FROM * min(1.0, bar):
+        return _CALM
     pace = _pace(says)
     drift = says[_DRIFT].value if _DRIFT in says else 0.0
     marked, step, others = False, 0.0, 0.0

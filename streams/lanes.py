@@ -6,13 +6,15 @@ awaited, a worker that is behind catches up by writing less often.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from streams.records import RecordBatch
 
-WAITING_MAX = 64
-JOINED_RECORDS_MAX = 10_000
+WAITING_RECORDS_MAX = 60_000
+"""More than a moment's work read ahead would only be memory that the processor's caches can't hold."""
+WAITING_MESSAGES_MAX = 64
+JOINED_RECORDS_MAX = 20_000
 
 Handler = Callable[[RecordBatch], Awaitable[None]]
 
@@ -41,15 +43,18 @@ class Lanes:
         self._ended = False
         self._waiting: dict[int, deque[Any]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._room = asyncio.Semaphore(WAITING_MAX)
+        self._held = 0
+        self._room = asyncio.Event()
 
     async def put(self, message: Any) -> None:
         """Take a message in whose value is a RecordBatch; waits while too many wait already."""
-        await self._room.acquire()
+        while self._held >= WAITING_RECORDS_MAX and not self._ended:
+            self._room.clear()
+            await self._room.wait()
         if self._ended:
-            self._room.release()
             self._dropped(message)
             return
+        self._held += _room_of(message)
         partition = message.value.partition
         self._waiting.setdefault(partition, deque()).append(message)
         if partition not in self._tasks:
@@ -65,8 +70,8 @@ class Lanes:
         self._ended = True
         for waiting in self._waiting.values():
             for message in waiting:
-                self._room.release()
                 self._dropped(message)
+            self._leave(waiting)
             waiting.clear()
 
     async def _work(self, partition: int) -> None:
@@ -86,16 +91,20 @@ class Lanes:
             if fresh:
                 await self._handle(joined([message.value for message in fresh]))
         finally:
-            self._room_for(messages)
+            self._leave(messages)
         for message in fresh if not self._ended else ():
             self._done(message)
         for message in messages:
             if self._ended or message not in fresh:
                 self._dropped(message)
 
-    def _room_for(self, messages: Sequence[Any]) -> None:
-        for _ in messages:
-            self._room.release()
+    def _leave(self, messages: Iterable[Any]) -> None:
+        self._held -= sum(map(_room_of, messages))
+        self._room.set()
+
+
+def _room_of(message: Any) -> int:
+    return max(len(message.value), WAITING_RECORDS_MAX // WAITING_MESSAGES_MAX)
 
 
 def _some(waiting: deque[Any]) -> list[Any]:

@@ -24,12 +24,15 @@ class Rejected(Exception):
 class Validator:
     """Checks what the decoder can't: names, status, sums and times. Names it has passed are remembered.
 
-    The memory is bounded: `names_max` distinct names, then it starts anew (the check itself stays exact).
+    The memory is bounded: `names_max` distinct names and `runs_max` runs, few enough for the processor's caches, as
+    each run is soon over; then it starts anew (the check itself stays exact).
     """
 
-    def __init__(self, names_max: int = 200_000) -> None:
+    def __init__(self, names_max: int = 200_000, runs_max: int = 8_192) -> None:
         self._names_max = names_max
+        self._runs_max = runs_max
         self._names: set[str] = {""}
+        self._runs: set[str] = {""}
         self._statuses: set[str] = {"ok"}
 
     def check(self, event: Event, append_s: float) -> Rejected | None:
@@ -42,10 +45,11 @@ class Validator:
             return bad
         if event.team not in names and (bad := self._learn("team", event.team)):
             return bad
-        if event.run_id is not None and event.run_id not in names and (bad := self._learn("run_id", event.run_id)):
+        run, runs = event.run_id, self._runs
+        if run is not None and run not in runs and (bad := self._learn_run("run_id", run)):
             return bad
         parent = event.parent_run_id
-        if parent is not None and parent not in names and (bad := self._learn("parent_run_id", parent)):
+        if parent is not None and parent not in runs and (bad := self._learn_run("parent_run_id", parent)):
             return bad
         if event.model not in names and (bad := self._learn("model", event.model)):
             return bad
@@ -71,8 +75,20 @@ class Validator:
 
     def _learn(self, field: str, name: str) -> Rejected | None:
         if not _NAME.match(name):
-            return Rejected("bad_name", f"{field} is {name[:40]!r}: use 1 to 128 of A-Z a-z 0-9 . _ : / @ -")
+            return _bad_name(field, name)
         if len(self._names) >= self._names_max:
             self._names = {""}
         self._names.add(name)
         return None
+
+    def _learn_run(self, field: str, name: str) -> Rejected | None:
+        if not _NAME.match(name):
+            return _bad_name(field, name)
+        if len(self._runs) >= self._runs_max:
+            self._runs = {""}
+        self._runs.add(name)
+        return None
+
+
+def _bad_name(field: str, name: str) -> Rejected:
+    return Rejected("bad_name", f"{field} is {name[:40]!r}: use 1 to 128 of A-Z a-z 0-9 . _ : / @ -")

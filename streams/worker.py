@@ -29,7 +29,7 @@ from streams.ledger import Progress
 from streams.records import RecordBatch
 from streams.transport import BatchSchema, BatchTransport, Hook, TopicPartition
 
-BATCHES_BUFFERED = 16
+BATCHES_BUFFERED = 2
 RULES: dict[str, Any] = {
     "autodiscover": False,
     "processing_guarantee": "at_least_once",
