@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from streams.records import RecordBatch
 
-RECORDS_MAX = 5_000
+RECORDS_MAX = 15_000
 APPEND_TIME = 1
 _REST = "_brakeline_rest"
 _Read = tuple[Sequence[int], list[int], list[bytes | None]]

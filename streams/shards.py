@@ -31,6 +31,8 @@ from streams.windows import MINUTE_S
 
 RECORDS_AT_ONCE = 500
 """Nothing else runs while so many records are judged."""
+RECORDS_A_TURN = 4_000
+"""No other shard is judged meanwhile: the processor's caches hold what is known of one shard's agents, not of all."""
 ROWS_AT_ONCE = 1_000
 """State is written when a batch is done, or so many rows have changed: about what fits into one atomic write."""
 STEP_ASIDE_S = 1.0
@@ -60,6 +62,7 @@ class Shards:
         self._named = named
         self._team_partitions = team_partitions
         self._gate = QuarantineGate()
+        self._turn = asyncio.Lock()
         self._minutes: dict[tuple[str, int], int] = {}
         self._ordered: dict[str, Command] = {}
         self.way_is_free = asyncio.Event()
@@ -131,19 +134,27 @@ class Shards:
         """
         engine = self.engines.get((batch.topic, batch.partition)) or await self.restore(batch.topic, batch.partition)
         waiting: list[Effects] = []
-        for first in range(0, len(batch), RECORDS_AT_ONCE):
-            await self._step_aside()
-            part = slice(first, first + RECORDS_AT_ONCE)
-            piece = RecordBatch(
-                batch.topic, batch.partition, batch.offsets[part], batch.timestamps_ms[part], batch.values[part]
-            )
+        first, end = 0, len(batch)
+        while first < end:
             with self._metrics.batch_s.time():
-                effects = engine.apply(piece)
-                waiting.append(effects)
-                await self._speak(piece, engine, effects)
-                if first + RECORDS_AT_ONCE >= len(batch) or engine.rows.changed >= ROWS_AT_ONCE:
-                    await self._write(piece, engine, waiting)
+                async with self._turn:
+                    part = await self._judge(batch.part(first, first + RECORDS_A_TURN), engine, waiting)
+                first += len(part)
+                if first >= end or engine.rows.changed >= ROWS_AT_ONCE:
+                    await self._write(part, engine, waiting)
                     waiting = []
+
+    async def _judge(self, turn: RecordBatch, engine: Engine, waiting: list[Effects]) -> RecordBatch:
+        """Judge and speak, until so many rows have changed that they should be written; return what was judged."""
+        first = 0
+        while first < len(turn) and (not first or engine.rows.changed < ROWS_AT_ONCE):
+            await self._step_aside()
+            piece = turn.part(first, first + RECORDS_AT_ONCE)
+            effects = engine.apply(piece)
+            waiting.append(effects)
+            await self._speak(piece, engine, effects)
+            first += len(piece)
+        return turn.part(0, first)
 
     async def _step_aside(self) -> None:
         await asyncio.sleep(0)

@@ -38,7 +38,7 @@ RULES: dict[str, Any] = {
     "store": "memory://",
     "broker_check_crcs": True,
     "consumer_auto_offset_reset": "earliest",
-    "consumer_max_fetch_size": 2 << 20,
+    "consumer_max_fetch_size": 4 << 20,
     "stream_buffer_maxsize": BATCHES_BUFFERED,
     "stream_wait_empty": True,
     "stream_recovery_delay": 0.0,
