@@ -8,6 +8,7 @@ import pytest
 from faust.types import TP
 from kafka_workers import Group, until
 
+from streams.fetching import RECORDS_MAX
 from streams.ledger import Progress
 from streams.records import RecordBatch
 from streams.state import StateRows
@@ -93,7 +94,7 @@ async def test_a_range_fetched_before_the_consumer_is_set_back_is_not_delivered_
 
             await until(all_done, 20)
         assert await group.committed() == [25_000]
-        assert seen == [*range(10_000), *range(25_000)]
+        assert seen == [*range(RECORDS_MAX), *range(25_000)]
 
 
 async def test_what_is_fetched_before_its_owner_is_ready_is_read_again(kafka: str) -> None:
