@@ -1,13 +1,15 @@
 """What a scope has used of a limit on one gateway, and what is reserved of it; told the time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from msgspec import Struct
 
+from .globs import matcher
 from .limits import Limit
 
 PERIOD_S = {"minute": 60.0, "hour": 3_600.0, "day": 86_400.0, "run": float("inf")}
 RUN_IDLE_S = 86_400.0
+NEVER_S = float("-inf")
 
 
 class Use(Struct, frozen=True, gc=False):
@@ -17,44 +19,88 @@ class Use(Struct, frozen=True, gc=False):
     tokens: int = 0
     steps: int = 1
 
+    def each(self) -> tuple[int, int, int]:
+        """Return what it takes by `Rule.index`."""
+        return self.micro_usd, self.tokens, self.steps
 
-class Account:
+
+class Rule(Struct, gc=False):
+    """A limit as it is counted here, and what its accounts share: the period, and the usual part of the amount."""
+
+    limit: Limit
+    name: str
+    index: int
+    """Where its measure stands in `Use.each`; -1 for the depth, which is not used up."""
+    matches: Callable[[str], bool]
+    allowed: int = 0
+    begun_s: float = NEVER_S
+    ends_s: float = NEVER_S
+
+    def roll(self, now_s: float) -> None:
+        """Begin the period of `now_s`; a run has none, and notes the day, to be forgotten after one of silence."""
+        span_s = RUN_IDLE_S if self.limit.per == "run" else PERIOD_S[self.limit.per]
+        self.begun_s = now_s // span_s * span_s
+        self.ends_s = self.begun_s + span_s
+
+
+def rule_of(limit: Limit) -> Rule:
+    """Return the rule of a limit."""
+    index = {"micro_usd": 0, "tokens": 1, "steps": 2}.get(limit.measure, -1)
+    return Rule(limit, limit.name, index, matcher(limit.scope))
+
+
+class Account(Struct, gc=False):
     """What one scope has used of one limit in the present period, on this gateway."""
 
-    __slots__ = ("allowed", "limit", "period", "used")
+    scope: str
+    rule: Rule
+    index: int
+    allowed: int
+    """What this gateway may use."""
+    used: int = 0
+    begun_s: float = NEVER_S
+    ends_s: float = NEVER_S
+    """When to look again: the period's end."""
 
-    def __init__(self, limit: Limit, share: float) -> None:
-        self.limit = limit
-        self.allowed = int(limit.amount * share)
-        self.period = -1
-        self.used = 0
-
-    def roll(self, now_s: float) -> int:
-        """Begin the period of `now_s` if it is later than the present one; return the present one."""
-        # A run has no period: its account notes the day, to be forgotten when it has been silent for one.
-        period = int(now_s // (RUN_IDLE_S if self.limit.per == "run" else PERIOD_S[self.limit.per]))
-        if period > self.period:
-            if self.limit.per != "run":
-                self.used = 0
-            self.period = period
-        return self.period
+    def roll(self, now_s: float) -> None:
+        """Begin the period of `now_s`, which is later than the present one."""
+        rule = self.rule
+        if not rule.begun_s <= now_s < rule.ends_s:
+            rule.roll(now_s)
+        self.ends_s = rule.ends_s
+        if rule.limit.per != "run":
+            self.used, self.begun_s = 0, rule.begun_s
 
     def is_over(self, now_s: float) -> bool:
         """Whether nothing in it matters any more."""
-        if self.limit.per == "run":
-            return int(now_s // RUN_IDLE_S) > self.period + 1
-        return int(now_s // PERIOD_S[self.limit.per]) > self.period
+        return now_s >= (self.ends_s + RUN_IDLE_S if self.rule.limit.per == "run" else self.ends_s)
 
 
-class Ticket:
-    """A reservation, to be settled once; what isn't settled stays counted."""
+class Entry(Struct, gc=False):
+    """What is counted of one scope. `above` are the scopes that cover it: of a run also whoever has called in it."""
 
-    __slots__ = ("accounts", "estimate", "open")
+    scope: str
+    accounts: tuple[Account, ...]
+    depth: Rule | None
+    above: tuple[str, ...]
+    pardoned_s: float = 0.0
+    """When a person released the run: it may be as deep as it is."""
 
-    def __init__(self, accounts: Sequence[tuple[Account, int]], estimate: Use) -> None:
-        self.accounts = accounts
-        self.estimate = estimate
-        self.open = True
+    def is_over(self, now_s: float) -> bool:
+        """Whether nothing in it matters any more. That nothing is counted is worth knowing while there is room."""
+        for account in self.accounts:
+            if not account.is_over(now_s):
+                return False
+        return bool(self.accounts) and (not self.pardoned_s or now_s >= self.pardoned_s + 2 * RUN_IDLE_S)
+
+
+class Ticket(Struct, gc=False):
+    """A reservation, to be settled once; what isn't settled stays counted until its period ends, or its run does."""
+
+    accounts: tuple[Account, ...]
+    at_s: float
+    estimate: Use
+    open: bool = True
 
 
 class Over(Struct, frozen=True):
@@ -73,6 +119,15 @@ class Caller(Struct, frozen=True, gc=False):
     agent: str = ""
     team: str = ""
     runs: tuple[str, ...] = ()
+
+
+def too_deep(runs: tuple[str, ...], entry: Entry) -> Over | None:
+    """Say whether the run is too far below its root. Calls in runs below it have their own."""
+    assert entry.depth is not None
+    depth, limit = len(runs) - 1, entry.depth.limit
+    if depth <= limit.amount or entry.pardoned_s:
+        return None
+    return Over(limit, runs[0], depth, limit.amount, depth)
 
 
 def over_text(over: Over) -> str:

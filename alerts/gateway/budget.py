@@ -6,11 +6,12 @@ from msgspec import Struct, structs
 
 from .accounts import Caller, Over, Ticket, Use, over_text, until_s
 from .ceilings import Ceilings
-from .identity import Answer, Denial
+from .identity import ALLOWED, Answer, Denial
 from .keys import Trust
-from .limits import RULES_KEY, PriceTable, Rules, Shares, digest, read
-from .pricing import PriceList
+from .limits import RULES_KEY, PriceTable, Rules, Shares, changed, digest, read
+from .pricing import PriceList, Tokens
 from .snapshot import Record, Used, seal, unseal
+from .wire import Command
 
 OUTPUT_TOKENS = 4_096
 REPORT_MAX, LAST_REPORT_MAX = 500, 5_000
@@ -37,7 +38,7 @@ class Budget:
         self.rules: Rules | None = None
         self.shares: Shares | None = None
         self.prices = PriceList()
-        self.ceilings = Ceilings(share=self._share)
+        self.ceilings = Ceilings(share=self._share, usual=0.0)
         self.digest = ""
         self.open_calls = self.changes = 0
         self.released = (0, 0)
@@ -76,8 +77,9 @@ class Budget:
                 self.digest = digest(payload)
                 self.ceilings.change(payload.limits)
             case Shares():
-                self.shares = payload
-                self.ceilings.reshare()
+                before, self.shares = self.shares, payload
+                self.ceilings.usual = payload.usual
+                self.ceilings.reshare(changed(before, payload))
             case PriceTable():
                 self._tables[payload.part] = payload
         if not isinstance(payload, Shares):
@@ -87,15 +89,16 @@ class Budget:
 
     def admit(self, answer: Answer, model: str, caller: Caller, load: Load | None, now_s: float) -> Answer:
         """Reserve what the call may take: `answer` with its ticket, or a refusal."""
-        price = self.prices.of(answer.model or model)
-        given = load or USUAL
-        use = Use(price.micro_usd(given), given.input_tokens + given.output_tokens)
-        got = self.ceilings.reserve(caller, use, now_s)
+        got = self.ceilings.reserve(caller, self.use_of(answer.model or model, load or USUAL), now_s)
         if isinstance(got, Over):
             return self._refusal(got, now_s)
         self.open_calls += 1
         self.changes += 1
-        return structs.replace(answer, ticket=got)
+        return Answer(True, ticket=got) if answer is ALLOWED else structs.replace(answer, ticket=got)
+
+    def use_of(self, model: str, tokens: Tokens) -> Use:
+        """Price a call's tokens."""
+        return Use(self.prices.of(model).micro_usd(tokens), tokens.input_tokens + tokens.output_tokens)
 
     def settle(self, ticket: Ticket, actual: Use) -> None:
         """Replace a reservation with what the call really took."""
@@ -104,11 +107,11 @@ class Budget:
             self.changes += 1
         self.ceilings.settle(ticket, actual)
 
-    def release(self, scope: str, order: tuple[int, int]) -> None:
+    def release(self, scope: str, order: tuple[int, int], at_s: float) -> None:
         """Begin what a person has released anew, once: also over a restart, after which the topic is read again."""
         if order > self.released:
             self.released = order
-            self.ceilings.release(scope)
+            self.ceilings.release(scope, at_s)
             self.changes += 1
 
     def report(self, now_s: float, *, whole: bool = False) -> tuple[tuple[int, int], dict[str, dict[str, float]]]:
@@ -132,19 +135,20 @@ class Budget:
         """Return what `restore_used` needs to go on counting, checksummed."""
         return seal(Used(self.ceilings.dump(now_s), self.released))
 
-    def restore_used(self, content: bytes, releases: Iterable[tuple[tuple[int, int], str]] = ()) -> None:
+    def restore_used(self, content: bytes, releases: Iterable[Command] = ()) -> None:
         """Take in what was used before a restart; raise WireError if it is damaged.
 
-        `releases` are those known by now, by their order: what was used before one of them doesn't count.
+        `releases` are those known by now: what was used before one of them doesn't count.
         """
         used = unseal(content, Used)
         self.ceilings.load(used.accounts)
         self.released = used.released
-        for order, scope in sorted(releases):
-            self.release(scope, order)
+        for each in sorted(releases, key=lambda each: each.order):
+            self.release(each.scope, each.order, each.issued_at)
 
-    def _share(self, scope: str, limit: str) -> float:
-        return 0.0 if self.shares is None else self.shares.of(scope, limit)
+    def _share(self, scope: str, limit: str) -> float | None:
+        named = None if self.shares is None else self.shares.shares.get(scope)
+        return None if named is None else named.get(limit)
 
     def _refusal(self, over: Over, now_s: float) -> Answer:
         ends_s = until_s(over.limit, now_s)

@@ -9,17 +9,21 @@ A call whose estimate is never too low (its `max_tokens` at the model's price) a
 period in which the call was let through; a call that is never settled stays counted at its estimate.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 
-from .accounts import Account, Caller, Over, Ticket, Use
+from .accounts import Account, Caller, Entry, Over, Rule, Ticket, Use, rule_of, too_deep
 from .limits import Limit
 from .wire import GLOBAL
 
 HOT = 0.5
+PARDON = "depth"
+"""Stands for the limit in a row of a run that a person has released."""
+ROOM = 70
+"""More scopes than a single call can have."""
 
-ShareOf = Callable[[str, str], float]
-"""(scope, limit's name) -> the part of the limit that this gateway may use."""
+ShareOf = Callable[[str, str], float | None]
+"""(scope, limit's name) -> the part of the limit that this gateway may use; None if it is the usual one."""
 
 
 class Ceilings:
@@ -29,13 +33,22 @@ class Ceilings:
     """
 
     def __init__(
-        self, limits: Iterable[Limit] = (), share: ShareOf = lambda _scope, _limit: 1.0, accounts_max: int = 100_000
+        self,
+        limits: Iterable[Limit] = (),
+        share: ShareOf = lambda _scope, _limit: None,
+        usual: float = 1.0,
+        accounts_max: int = 100_000,
     ) -> None:
-        self._limits: tuple[Limit, ...] = ()
+        self.usual = usual
         self._share = share
-        self._accounts: dict[str, list[Account]] = {}
-        self._run_limits: dict[str, tuple[Limit, ...]] = {}
-        self._above: dict[str, tuple[str, ...]] = {}
+        self._limits: tuple[Limit, ...] = ()
+        self._rules: list[Rule] = []
+        self._run_rules: list[Rule] = []
+        self._owners_matter = False
+        self._entries: dict[str, Entry] = {}
+        # Of all entries, the one that was looked at longest ago first; a dict would be slow to give its first.
+        self._turns: deque[str] = deque()
+        self._begun = 0
         self._hot: dict[str, None] = {}
         self._scopes_max = accounts_max
         self.forgotten = 0
@@ -47,72 +60,96 @@ class Ceilings:
         """Whether there is any limit."""
         return bool(self._limits)
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def change(self, limits: Iterable[Limit]) -> None:
-        """Replace the limits; what is used of one that stays is kept."""
+        """Replace the limits; what is used of one that stays is kept, also by calls that are under way."""
         ordered = tuple(sorted(limits, key=lambda each: each.amount))
         if ordered == self._limits:
             return
-        rows = [(s, a.limit.name, a.period, a.used) for s, accounts in self._accounts.items() for a in accounts]
         self._limits = ordered
-        self._accounts = {}
-        self._run_limits = {}
-        self.load(rows)
+        # Of two with one name the lower holds.
+        rules = [rule_of(each) for each in {each.name: each for each in reversed(ordered)}.values()]
+        self._rules = [rule for rule in rules if rule.limit.per != "run"]
+        self._run_rules = [rule for rule in rules if rule.limit.per == "run"]
+        self._owners_matter = any(not rule.limit.scope.startswith("run:") for rule in self._run_rules)
+        for scope, entry in self._entries.items():
+            kept = {account.rule.name: account for account in entry.accounts}
+            self._entries[scope] = self._made(scope, entry.above, entry.pardoned_s, kept)
+        self.reshare()
 
-    def reshare(self) -> None:
-        """Take in that the shares have changed. What was let through under the old ones stands."""
-        self._hot = {}
-        for scope, accounts in self._accounts.items():
-            for account in accounts:
-                account.allowed = int(account.limit.amount * self._share(scope, account.limit.name))
+    def reshare(self, scopes: Iterable[str] | None = None) -> None:
+        """Take in that shares have changed: of these scopes, or of all. What was let through before stands."""
+        if scopes is None:
+            scopes, self._hot = list(self._entries), {}
+            for rule in (*self._rules, *self._run_rules):
+                rule.allowed = int(rule.limit.amount * self.usual)
+        for scope in scopes:
+            entry = self._entries.get(scope)
+            for account in () if entry is None else entry.accounts:
+                account.allowed = self._allowed(scope, account.rule)
                 if account.used >= account.allowed * HOT:
                     self._hot[scope] = None
 
     def reserve(self, caller: Caller, estimate: Use, now_s: float) -> Ticket | Over:
         """Take the estimate from every account of the caller, or from none."""
-        taken = []
-        for scope, account in self._find(caller, now_s):
-            limit = account.limit
-            period = account.roll(now_s)
-            if limit.measure == "depth":
-                wanted = used = len(caller.runs) - 1
-                allowed = limit.amount
-                passes = used <= allowed
-            else:
-                wanted = getattr(estimate, limit.measure)
-                used, allowed = account.used, account.allowed
-                passes = used + wanted <= allowed
-                taken.append((account, period))
-                if account.used + wanted >= allowed * HOT:
-                    self._hot[scope] = None
-            if not passes:
-                return Over(limit, scope, used, allowed, wanted)
-        for account, _ in taken:
-            account.used += getattr(estimate, account.limit.measure)
-        return Ticket(taken, estimate)
+        if self._begun:
+            self._make_room(now_s)
+        runs = caller.runs
+        entries = self._find(caller)
+        if runs and self._run_rules and entries[-1].depth is not None:
+            over = too_deep(runs, entries[-1])
+            if over is not None:
+                return over
+        each, accounts = estimate.each(), [account for entry in entries for account in entry.accounts]
+        for account in accounts:
+            if now_s >= account.ends_s:
+                account.roll(now_s)
+            used = account.used + each[account.index]
+            if used > account.allowed:
+                self._give_back(accounts, account, each)
+                return Over(account.rule.limit, account.scope, account.used, account.allowed, each[account.index])
+            account.used = used
+            if used + used >= account.allowed:
+                self._hot[account.scope] = None
+        return Ticket(tuple(accounts), now_s, estimate)
+
+    def _give_back(self, accounts: Iterable[Account], over: Account, each: tuple[int, int, int]) -> None:
+        self._hot[over.scope] = None
+        for account in accounts:
+            if account is over:
+                return
+            account.used -= each[account.index]
 
     def settle(self, ticket: Ticket, actual: Use) -> None:
         """Replace the estimate with what the call really took; a second time changes nothing."""
         if not ticket.open:
             return
         ticket.open = False
-        for account, period in ticket.accounts:
-            measure = account.limit.measure
-            if account.period == period or account.limit.per == "run":
-                account.used += getattr(actual, measure) - getattr(ticket.estimate, measure)
+        took, thought, at_s = actual.each(), ticket.estimate.each(), ticket.at_s
+        for account in ticket.accounts:
+            if account.begun_s <= at_s:
+                account.used += took[account.index] - thought[account.index]
+                if account.used + account.used >= account.allowed:
+                    self._hot[account.scope] = None
 
-    def release(self, scope: str) -> None:
-        """Begin the accounts of a scope and of all below it anew; calls under way count as what was before."""
-        below = [each for each in self._accounts if scope in (each, *self._above.get(each, ()))]
-        if scope == GLOBAL:
-            below = list(self._accounts)
-        for each in below:
-            del self._accounts[each]
-            self._hot.pop(each, None)
+    def release(self, scope: str, at_s: float) -> None:
+        """Begin the accounts of a scope and of all below it anew; calls under way count as what was before.
+
+        A run that is released may be as deep as it is.
+        """
+        for each, entry in self._entries.items():
+            if scope in (GLOBAL, each) or scope in entry.above:
+                pardoned_s = at_s if each == scope else entry.pardoned_s
+                self._entries[each] = self._made(each, entry.above, pardoned_s)
+                self._hot.pop(each, None)
 
     def used(self, scope: str, limit: str, now_s: float) -> int:
         """Return what is used and reserved of a limit (by its name) in the present period."""
-        for account in self._accounts.get(scope, ()):
-            if account.limit.name == limit and not account.is_over(now_s):
+        entry = self._entries.get(scope)
+        for account in () if entry is None else entry.accounts:
+            if account.rule.name == limit and not account.is_over(now_s):
                 return account.used
         return 0
 
@@ -122,11 +159,12 @@ class Ceilings:
         All of those that have used more than their share are among them; `whole` asks for every limit used.
         """
         found: dict[str, dict[str, float]] = {}
-        for scope in list(self._accounts if whole else self._hot):
+        for scope in list(self._entries if whole else self._hot):
+            entry = self._entries.get(scope)
             hot = {
-                a.limit.name: a.used / a.limit.amount
-                for a in self._accounts.get(scope, ())
-                if a.used and (whole or a.used >= a.allowed * HOT) and not a.is_over(now_s) and a.limit.amount
+                a.rule.name: a.used / a.rule.limit.amount
+                for a in (() if entry is None else entry.accounts)
+                if a.used and (whole or a.used >= a.allowed * HOT) and not a.is_over(now_s) and a.rule.limit.amount
             }
             if hot:
                 found[scope] = hot
@@ -134,90 +172,117 @@ class Ceilings:
                 self._hot.pop(scope, None)
         return found
 
-    def dump(self, now_s: float) -> list[tuple[str, str, int, int]]:
-        """Return (scope, limit, period, used) of each account, for `load` after a restart."""
-        return [
-            (scope, a.limit.name, a.period, a.used)
-            for scope, accounts in self._accounts.items()
-            for a in accounts
+    def dump(self, now_s: float) -> list[tuple[str, str, float, int]]:
+        """Return (scope, limit, when its period began, used) of each account, for `load` after a restart."""
+        rows = [
+            (scope, a.rule.name, now_s if a.rule.limit.per == "run" else a.begun_s, a.used)
+            for scope, entry in self._entries.items()
+            for a in entry.accounts
             if a.used and not a.is_over(now_s)
         ]
+        pardons = [(scope, PARDON, each.pardoned_s, 0) for scope, each in self._entries.items() if each.pardoned_s]
+        return rows + pardons
 
-    def load(self, rows: Iterable[tuple[str, str, int, int]]) -> None:
+    def load(self, rows: Iterable[tuple[str, str, float, int]]) -> None:
         """Take in what was used before a restart; limits that are gone are ignored."""
-        by_name = {limit.name: limit for limit in reversed(self._limits)}
-        for scope, name, period, used in rows:
-            if scope not in self._accounts:
-                self._of(scope)
-            if name in by_name:
-                account = self._account(scope, by_name[name])
-                account.period, account.used = period, used
+        rules = {rule.name: rule for rule in (*self._rules, *self._run_rules)}
+        for scope, name, begun_s, used in rows:
+            entry = self._entries.get(scope) or self._begin(scope, ())
+            if name == PARDON:
+                entry.pardoned_s = begun_s
+            if name not in rules:
+                continue
+            account = next((each for each in entry.accounts if each.rule.name == name), None)
+            if account is None:
+                account = self._account(scope, rules[name])
+                entry.accounts += (account,)
+            account.roll(begun_s)
+            account.used = used
         self.reshare()
 
-    def _find(self, caller: Caller, now_s: float) -> Iterator[tuple[str, Account]]:
-        of_owner: tuple[Limit, ...] = ()
-        if caller.agent and caller.team:
-            self._above[caller.agent] = (caller.team,)
-        for owner in (caller.agent, caller.team):
-            if owner:
-                for account in self._known(owner, now_s):
-                    yield owner, account
-                of_owner += self._run_limits[owner] if owner in self._run_limits else self._learn(owner)
-        for number, run in enumerate(caller.runs):
-            if run not in self._above:
-                self._above[run] = (caller.agent, caller.team, *caller.runs[number + 1 :])
-            known = self._known(run, now_s)
-            new = [limit for limit in of_owner if all(account.limit is not limit for account in known)]
-            for account in (*known, *(self._account(run, limit) for limit in new)):
-                yield run, account
+    def _find(self, caller: Caller) -> list[Entry]:
+        """Return what is counted of the team, the agent, all above the run, and the run, in that order."""
+        entries, agent, team = self._entries, caller.agent, caller.team
+        found = []
+        if team and self._rules:
+            found.append(entries.get(team) or self._begin(team, ()))
+        if agent and self._rules:
+            found.append(entries.get(agent) or self._begin(agent, (team,)))
+        if not self._run_rules:
+            return found
+        for run in reversed(caller.runs):
+            entry = entries.get(run)
+            if entry is None:
+                # The names of entries, not of this call: they are kept once.
+                entry = self._begin(run, self._above(caller, found))
+            elif agent not in entry.above or team not in entry.above:
+                self._adopt(run, entry, agent, team)
+            found.append(entry)
+        return found
 
-    def _known(self, scope: str, now_s: float) -> list[Account]:
-        known = self._accounts.get(scope)
-        if known is not None:
-            return known
-        self._make_room(now_s)
-        return self._of(scope)
+    def _above(self, caller: Caller, found: list[Entry]) -> tuple[str, ...]:
+        scopes = tuple([each.scope for each in found])
+        return scopes if self._rules and caller.agent and caller.team else (caller.agent, caller.team, *scopes)
 
-    def _of(self, scope: str) -> list[Account]:
-        is_run = scope.startswith("run:")
-        mine = [each for each in self._limits if (each.per == "run") is is_run and fnmatchcase(scope, each.scope)]
-        made = [Account(each, self._share(scope, each.name)) for each in _tightest(mine)]
-        self._accounts[scope] = made
+    def _begin(self, scope: str, above: tuple[str, ...]) -> Entry:
+        made = self._entries[scope] = self._made(scope, above)
+        self._turns.append(scope)
+        self._begun += 1
         return made
 
-    def _account(self, scope: str, limit: Limit) -> Account:
-        for account in self._accounts.setdefault(scope, []):
-            if account.limit is limit:
-                return account
-        made = Account(limit, self._share(scope, limit.name))
-        self._accounts[scope].append(made)
-        return made
+    def _made(
+        self, scope: str, above: tuple[str, ...], pardoned_s: float = 0.0, kept: Mapping[str, Account] | None = None
+    ) -> Entry:
+        if not scope.startswith("run:"):
+            rules = [rule for rule in self._rules if rule.matches(scope)]
+        elif self._owners_matter:
+            scopes = [scope, *(each for each in above if not each.startswith("run:"))]
+            rules = [rule for rule in self._run_rules if any(map(rule.matches, scopes))]
+        else:
+            rules = [rule for rule in self._run_rules if rule.matches(scope)]
+        accounts, depth = [], None
+        for rule in rules:
+            if rule.index >= 0:
+                old = kept.get(rule.name) if kept else None
+                accounts.append(self._account(scope, rule, old))
+            elif depth is None or rule.limit.amount < depth.limit.amount:
+                depth = rule
+        return Entry(scope, tuple(accounts), depth, above, pardoned_s)
 
-    def _learn(self, owner: str) -> tuple[Limit, ...]:
-        found = [each for each in self._limits if each.per == "run" and fnmatchcase(owner, each.scope)]
-        if len(self._run_limits) >= self._scopes_max:
-            self._run_limits.clear()
-        self._run_limits[owner] = tuple(_tightest(found))
-        return self._run_limits[owner]
+    def _account(self, scope: str, rule: Rule, old: Account | None = None) -> Account:
+        allowed = self._allowed(scope, rule)
+        if old is None:
+            return Account(scope, rule, rule.index, allowed)
+        # The same account, since calls under way will settle it.
+        old.rule, old.allowed = rule, allowed
+        return old
+
+    def _allowed(self, scope: str, rule: Rule) -> int:
+        share = self._share(scope, rule.name)
+        return rule.allowed if share is None else int(rule.limit.amount * share)
+
+    def _adopt(self, run: str, entry: Entry, agent: str, team: str) -> None:
+        """Have the limits hold for a run that another agent or team has for each of its runs."""
+        above = (*dict.fromkeys((agent, team, *entry.above)),)
+        if self._owners_matter:
+            kept = {account.rule.name: account for account in entry.accounts}
+            made = self._made(run, above, entry.pardoned_s, kept)
+            entry.accounts, entry.depth = made.accounts, made.depth
+        entry.above = above
 
     def _make_room(self, now_s: float) -> None:
-        """Look at the two oldest: drop those that are over, give the others another round."""
-        for _ in range(2):
-            scope = next(iter(self._accounts), None)
-            if scope is None:
-                return
-            accounts = self._accounts.pop(scope)
-            is_over = all(account.is_over(now_s) for account in accounts)
-            if is_over or len(self._accounts) >= self._scopes_max:
-                self.forgotten += not is_over
-                self._above.pop(scope, None)
-                continue
-            self._accounts[scope] = accounts
+        """Look at two old ones for each new one: drop those that are over, give the others another round.
 
-
-def _tightest(limits: Sequence[Limit]) -> list[Limit]:
-    """Return one limit of each name: the lowest comes first."""
-    found: dict[str, Limit] = {}
-    for each in limits:
-        found.setdefault(each.name, each)
-    return list(found.values())
+        Not while a call is being counted, which may have just found one of them.
+        """
+        looked, self._begun = 2 * self._begun, 0
+        while self._turns and (looked > 0 or len(self._entries) > self._scopes_max - ROOM):
+            looked -= 1
+            scope = self._turns.popleft()
+            entry = self._entries[scope]
+            is_over = entry.is_over(now_s)
+            if is_over or len(self._entries) > self._scopes_max - ROOM:
+                self.forgotten += bool(entry.accounts) and not is_over
+                del self._entries[scope]
+            else:
+                self._turns.append(scope)

@@ -170,8 +170,7 @@ class Guard:
     def restore_used(self, content: bytes) -> None:
         """Take in what was used of the limits before a restart, after `restore`; raise WireError if it is damaged."""
         held = (entry.command for entry in self.book.entries.values())
-        releases = [(each.order, each.scope) for each in held if each.state is State.RELEASED]
-        self.budget.restore_used(content, releases)
+        self.budget.restore_used(content, [each for each in held if each.state is State.RELEASED])
 
     def _in_force(self, who: Identity, now_s: float) -> list[Command]:
         active = self.book.active
@@ -184,7 +183,7 @@ class Guard:
         if filed.verdict is Verdict.ACCEPTED:
             self._throttles.forget(command.scope)
             if command.state is State.RELEASED:
-                self.budget.release(command.scope, command.order)
+                self.budget.release(command.scope, command.order, command.issued_at)
             return Outcome(Kind.COMMAND, command=command)
         if filed.verdict is Verdict.OLD:
             return Outcome(Kind.OLD, command=command)
@@ -226,7 +225,7 @@ class Guard:
         agent, team = who.agent, self._known_team(who.agent, who.team) if who.agent else who.team
         if not agent and not team:
             agent, team = who.claimed_agent, who.claimed_team
-        runs = tuple("run:" + run for run in self._lineage.line(who.run, who.parents)) if who.run else ()
+        runs = tuple(["run:" + run for run in self._lineage.line(who.run, who.parents)]) if who.run else ()
         return Caller("agent:" + agent if agent else "", "team:" + team if team else "", runs)
 
     def _known_team(self, agent: str, team: str) -> str:

@@ -101,6 +101,13 @@ class Shares(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t
         return self.shares.get(scope, {}).get(limit, self.usual)
 
 
+def changed(old: Shares | None, new: Shares) -> set[str] | None:
+    """Return the scopes whose shares differ; None if any may."""
+    if old is None or old.usual != new.usual:
+        return None
+    return {each for each in (*old.shares, *new.shares) if old.shares.get(each) != new.shares.get(each)}
+
+
 Payload = Rules | PriceTable | Shares
 _payloads = msgspec.json.Decoder(Payload)
 _encoder = msgspec.json.Encoder()

@@ -23,7 +23,7 @@ class Records(Struct, frozen=True):
 class Used(Struct, frozen=True):
     """What the accounts held, as `Ceilings.dump` says, after which release."""
 
-    accounts: list[tuple[str, str, int, int]]
+    accounts: list[tuple[str, str, float, int]]
     released: tuple[int, int] = (0, 0)
 
 

@@ -103,11 +103,42 @@ def test_what_is_used_outlives_a_restart_and_a_change_of_the_amount() -> None:
 
 
 def test_accounts_are_bounded_and_those_that_are_over_go_first() -> None:
-    accounts = Ceilings([DOLLAR], accounts_max=100)
+    accounts = Ceilings([DOLLAR], accounts_max=200)
     for number in range(10_000):
         accounts.reserve(Caller(f"agent:{number}"), Use(micro_usd=1), float(number))
-    assert len(accounts.dump(10_000.0)) <= 100
+    assert len(accounts) <= 200
     assert accounts.forgotten == 0
+
+
+def test_room_is_never_made_of_what_the_call_itself_is_counted_on() -> None:
+    accounts = Ceilings([Limit("agent:*", "tokens", "minute", 1_000), Limit("run:*", "tokens", "run", 1_000)])
+    accounts.reserve(Caller("agent:a"), Use(tokens=1), 0.0)
+    for number in range(5):
+        runs = tuple(f"run:{number}-{depth}" for depth in range(5))
+        assert isinstance(accounts.reserve(Caller("agent:a", "", runs), Use(tokens=100), 60.0), Ticket)
+    assert accounts.used("agent:a", "tokens/minute/agent:*", 60.0) == 500
+
+
+def test_a_change_of_limits_loses_no_call_under_way() -> None:
+    accounts = Ceilings([DOLLAR])
+    ticket = accounts.reserve(A, Use(micro_usd=900_000), 0.0)
+    accounts.change([Limit("agent:*", "micro_usd", "minute", 2_000_000), Limit("team:*", "tokens", "day", 5)])
+    assert isinstance(ticket, Ticket)
+    accounts.settle(ticket, Use(micro_usd=100_000))
+    assert accounts.used("agent:a", DOLLAR.name, 0.0) == 100_000
+
+
+def test_a_released_run_may_be_as_deep_as_it_is() -> None:
+    gate, deep = limited_guard(Limit("agent:*", "depth", "run", 1)), Identity(agent="a", run="c", parents=("b", "r"))
+    assert gate.check(deep, 100.0).denial is Denial.CEILING
+    gate.apply("run:c", APPROVER.sign(command("run:c", State.RELEASED)), 100.0)
+    assert gate.check(deep, 100.0).allowed
+    assert gate.check(Identity(agent="a", run="d", parents=("b", "r")), 100.0).denial is Denial.CEILING
+
+    after = live_guard()
+    after.restore(gate.snapshot(), 101.0)
+    after.restore_used(gate.budget.used(101.0))
+    assert "levels" not in after.check(deep, 101.0).reason
 
 
 @pytest.mark.parametrize("released", ["run:r", "run:root", "agent:a", "team:t", "global:all"])
