@@ -1,5 +1,6 @@
 """What the limits topic says, and what is used of it: whether a call may be afforded. Pure: it is told the time."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from msgspec import Struct, structs
@@ -40,7 +41,9 @@ class Budget:
         self.prices = PriceList()
         self.ceilings = Ceilings(share=self._share, usual=0.0)
         self.digest = ""
-        self.open_calls = self.changes = 0
+        self.reserved = self.settled = self.changes = 0
+        self.refused: Counter[str] = Counter()
+        """Calls refused, by the name of the limit."""
         self.released = (0, 0)
         """The order of the last release that the accounts have heard of."""
         self._env = env
@@ -92,7 +95,7 @@ class Budget:
         got = self.ceilings.reserve(caller, self.use_of(answer.model or model, load or USUAL), now_s)
         if isinstance(got, Over):
             return self._refusal(got, now_s)
-        self.open_calls += 1
+        self.reserved += 1
         self.changes += 1
         return Answer(True, ticket=got) if answer is ALLOWED else structs.replace(answer, ticket=got)
 
@@ -103,7 +106,7 @@ class Budget:
     def settle(self, ticket: Ticket, actual: Use) -> None:
         """Replace a reservation with what the call really took."""
         if ticket.open:
-            self.open_calls -= 1
+            self.settled += 1
             self.changes += 1
         self.ceilings.settle(ticket, actual)
 
@@ -151,6 +154,7 @@ class Budget:
         return None if named is None else named.get(limit)
 
     def _refusal(self, over: Over, now_s: float) -> Answer:
+        self.refused[over.limit.name] += 1
         ends_s = until_s(over.limit, now_s)
         reason = over_text(over) if self.is_shared else f"this gateway has no share of {over.scope}'s limit yet"
         return Answer(

@@ -23,6 +23,7 @@ from .guard import Guard
 from .headers import HeaderNames
 from .health import Policy
 from .keys import Trust
+from .quiet import quieten
 from .sidecar import Sidecar
 from .wire import WireError
 
@@ -133,6 +134,7 @@ async def serve(settings: Settings, trust: Trust, client: dict[str, Any]) -> Non
         ),
     )
     await feed.start()
+    quieten()
     sidecar = Sidecar(guard, feed, names=settings.headers, release_url=settings.release_url)
     runner = web.AppRunner(sidecar.app(), access_log=None)
     await runner.setup()

@@ -1,9 +1,13 @@
 """What a gateway tells Prometheus; each metric with its meaning."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from .budget import Budget
 from .guard import Guard
 from .health import Health
 from .identity import Answer
@@ -40,6 +44,8 @@ class Checks:
             "brakeline_gateway_refused_records", "Records of the kill topic that were not believed.", **common
         )
         self._adapter = adapter
+        self._limits = LimitMetrics()
+        self.registry.register(self._limits)
 
     def note(self, answer: Answer, seconds: float) -> None:
         """Count one answer."""
@@ -56,4 +62,39 @@ class Checks:
         self._active.set(len(guard.book.active))
         self._held.set(guard.book.size_bytes)
         self._alarms.set(guard.watch.alarms)
+        self._limits.budget = guard.budget
         return generate_latest(self.registry)
+
+
+class LimitMetrics(Collector):
+    """What the limits have reserved, refused and shared."""
+
+    budget: Budget | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what is to be told of the budget."""
+        budget = self.budget
+        if budget is None:
+            return
+        refused = CounterMetricFamily(
+            "brakeline_gateway_limit_refusals", "Calls refused because a limit would be passed.", labels=["limit"]
+        )
+        for limit, calls in budget.refused.items():
+            refused.add_metric([limit], calls)
+        yield refused
+        yield CounterMetricFamily(
+            "brakeline_gateway_reservations", "Calls that reserved from limits.", value=budget.reserved
+        )
+        yield CounterMetricFamily(
+            "brakeline_gateway_settlements", "Of those, settled with what they took.", value=budget.settled
+        )
+        shares, accounts = budget.shares, budget.ceilings
+        usual = -1.0 if shares is None else shares.usual
+        named = 0 if shares is None else sum(map(len, shares.shares.values()))
+        for name, what, value in (
+            ("share", "Usual part of each limit that this gateway may use; -1 before it has one.", usual),
+            ("shares_named", "Limits of single scopes with a share of their own.", named),
+            ("scopes", "Scopes that are counted.", len(accounts)),
+            ("scopes_forgotten", "Scopes forgotten for want of room while they counted.", accounts.forgotten),
+        ):
+            yield GaugeMetricFamily(f"brakeline_gateway_limit_{name}", what, value=value)
