@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 from msgspec import MsgspecError, Struct, field, msgpack
 
-from detectors.state import family
+from detectors.contract import RunTrack
+from detectors.state import JudgeState, family
+from detectors.verdict import Verdict
 from streams.attribution import Attribution, Payer, PayerKey, payer_of
 from streams.rows import Rows
 from streams.sightings import SeenCalls, Sightings
@@ -36,7 +38,10 @@ class AgentPulse(Struct, frozen=True, array_like=True):
 
 
 class Scored(Struct, frozen=True, array_like=True):
-    """What the judge said of a scope last; a value of 1 justifies a kill."""
+    """What the judge said of a scope last; a value of 1 justifies a kill.
+
+    Of a run also when it began (Unix seconds) and what it and its sub-runs have spent until then.
+    """
 
     scope: str
     agent: str
@@ -44,6 +49,8 @@ class Scored(Struct, frozen=True, array_like=True):
     value: float
     detector: str
     reason: str
+    began_s: float = 0.0
+    spend_usd: float = 0.0
 
 
 class Calls(Struct, array_like=True):
@@ -102,10 +109,7 @@ def reopened(sightings: Sightings, rows: Rows) -> None:
 def pulses_of(shard: str, sightings: Sightings, rows: Rows) -> list[Pulse]:
     """Return what there is to tell, in records of less than a megabyte each, and begin anew."""
     agents = [_agent(name, starts, sightings, rows) for name, starts in sightings.active.items() if name in rows.agents]
-    scores = [
-        Scored(said.scope, agent, at_s, said.value, said.detector, said.reason)
-        for at_s, agent, said in sightings.verdicts.values()
-    ]
+    scores = [_scored(at_s, agent, said, rows) for at_s, agent, said in sightings.verdicts.values()]
     told: list[dict[str, Any]] = [{"agents": part} for part in pieces(agents)]
     told += [{"scores": part} for part in pieces(scores)]
     told += [{"calls": part} for part in _packed(sightings.calls)]
@@ -122,6 +126,23 @@ def _agent(name: str, starts: Iterable[int], sightings: Sightings, rows: Rows) -
         usual, peak = surge.usd_per_min()[1], surge.peak_usd_per_min()
     minutes = row.ledger.minutes
     return AgentPulse(name, payer, usual, peak, {s: minutes[s].micro_usd for s in starts if s in minutes})
+
+
+def _scored(at_s: float, agent: str, said: Verdict, rows: Rows) -> Scored:
+    kind, _, root = said.scope.partition(":")
+    tracks = _tracks(root, agent, rows.judge) if kind == "run" else []
+    began_s = min((track.first_s for track in tracks), default=0.0)
+    spend_usd = sum(track.spend_micro_usd for track in tracks) / 1e6
+    return Scored(said.scope, agent, at_s, said.value, said.detector, said.reason, began_s, spend_usd)
+
+
+def _tracks(root: str, agent: str, state: JudgeState) -> list[RunTrack]:
+    """Return what is known of a run and of its sub-runs of the same agent."""
+    if family(agent) not in state.agents:
+        return []
+    runs, tree = state.agents.peek(family(agent)).runs, state.trees.get(root)
+    members = [root] if tree is None else tree.depths
+    return [runs[member] for member in members if member in runs]
 
 
 def pieces(values: list[Piece]) -> list[list[Piece]]:

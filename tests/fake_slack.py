@@ -1,4 +1,4 @@
-"""A Slack that answers on loopback: it limits, fails, hangs, drops, and remembers what it was sent."""
+"""A Slack that answers on loopback: it limits, fails, hangs, drops, takes without an answer, and remembers all."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from aiohttp import WSMsgType, web
 
-Mood = Literal["ok", "limit", "fail", "hang", "drop", "drop before", "refuse blocks", "refuse all"]
+Mood = Literal["ok", "limit", "fail", "hang", "drop", "drop before", "silent", "refuse blocks", "refuse all"]
 
 
 class FakeSlack:
@@ -95,6 +95,8 @@ class FakeSlack:
             await self._over.wait()
         if mood != "drop before":
             answer = self._answer(method, body)
+        if mood == "silent":
+            await self._over.wait()
         if mood in {"drop", "drop before"}:
             assert request.transport is not None
             request.transport.abort()

@@ -51,6 +51,18 @@ class Worker:
         except TimeoutError:
             raise AssertionError(f"no {start!r} in time, only {self.lines[-20:]}") from None
 
+    async def logs(self, text: str) -> None:
+        """Wait until it has said `text` anywhere in a line."""
+
+        async def said() -> bool:
+            assert self.process.returncode is None, self.lines[-20:]
+            return any(text in line for line in self.lines)
+
+        try:
+            await until(said)
+        except TimeoutError:
+            raise AssertionError(f"no {text!r} in time, only {self.lines[-20:]}") from None
+
     def count(self, start: str) -> int:
         return sum(line.startswith(start) for line in self.lines)
 

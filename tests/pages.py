@@ -164,6 +164,17 @@ def runaway(filled: Filled, name: str = "coder-7", **fields: Any) -> Incident:
     return filled.decide(Decision(**(given | fields)))
 
 
+def course(filled: Filled, run: str, name: str, usd_per_min: float, minutes: int = 6) -> None:
+    """Have the judge look askance at a run that has spent evenly for some minutes."""
+    began_s = filled.now_s - 60.0 * minutes
+    for minute in range(1, minutes + 1):
+        said = Scored(
+            f"run:{run}", name, began_s + 60.0 * minute, 0.5 + 0.05 * minute, "snowball",
+            "its context grows by 12 % a step", began_s, usd_per_min * minute,
+        )  # fmt: skip
+        filled.pulse([], [said])
+
+
 def gateways(filled: Filled, stale: int = 1) -> None:
     """Have four gateways report before and after the last command, the last `stale` of them only before."""
     end = filled.board.obedience.end

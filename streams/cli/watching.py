@@ -28,7 +28,7 @@ def top(
     config: ConfigOption = None,
     broker: BrokerOption = None,
 ) -> None:
-    """Show who burns most, against the usual, with state and reason; who is stopped comes first. Until Ctrl-C."""
+    """Show who burns most, against the usual, with state and reason; who is stopped comes first. Until q or Ctrl-C."""
     from streams.top import watch
 
     wait(watch(settings_of(config, broker), lines, once=once))

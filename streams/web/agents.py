@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from streams.attribution import Payer
 from streams.pulse import AgentPulse, Pulse, Scored
+from streams.web.runs import Runs
 from streams.web.series import Series
 from streams.windows import MINUTE_S
 
@@ -34,6 +35,7 @@ class Agents:
         self.known: dict[str, Agent] = {}
         self.scores: dict[str, Scored] = {}
         """By scope."""
+        self.runs = Runs()
         self._score_of: dict[str, Scored] = {}
         self._cleaned_s = 0.0
         self.now_s = 0.0
@@ -48,6 +50,8 @@ class Agents:
         for scored in pulse.scores:
             self.scores[scored.scope] = scored
             self._score_of[scored.agent] = scored
+            if scored.scope.startswith("run:"):
+                self.runs.take(scored)
         if self.now_s - self._cleaned_s > 60.0:
             self._forget_idle()
 
@@ -78,6 +82,7 @@ class Agents:
         for name in [name for name, agent in self.known.items() if agent.last_s < self.now_s - IDLE_S]:
             for lane in self.known.pop(name).lanes.values():
                 self.series.close(lane)
+        self.runs.forget(self.now_s)
         for scores in (self.scores, self._score_of):
             for key in [key for key, score in scores.items() if score.at_s < self.now_s - SCORE_S]:
                 del scores[key]

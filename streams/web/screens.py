@@ -18,7 +18,7 @@ from streams.web.accounts import DIMENSIONS, HOURS, Dimension, Span
 from streams.web.board import Board
 from streams.web.settings_shown import Shown, shown
 from streams.web.standing import LABELS, Level
-from streams.web.table import PAGE, STATES, Wanted
+from streams.web.table import PAGE, STATES, Show, Wanted
 from streams.web.tables import Tables
 from streams.web.words import clock
 
@@ -35,6 +35,14 @@ BUTTONS: Mapping[Verb, tuple[str, str]] = {
     "snooze": ("Snooze 1 h", ""),
     "keep": ("Keep killed", ""),
     "extend": ("Extend 1 h", ""),
+}
+
+
+NOUNS: Mapping[Show, tuple[str, str]] = {
+    "all": ("agent or run", "agents and runs"),
+    "agents": ("agent", "agents"),
+    "runs": ("run", "runs"),
+    "teams": ("team", "teams"),
 }
 
 
@@ -120,6 +128,7 @@ class Screens:
             "states": STATES,
             "labels": LABELS,
             "page_size": PAGE,
+            "noun": NOUNS[wanted.show],
             "choices": self._tables.crowd(ask.now_s).choices,
         }
 

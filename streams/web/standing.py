@@ -66,6 +66,8 @@ class Stands:
         self._agents: Agents = board.agents
         self._by_scope: dict[str, Stand] = {}
         self._by_agent: dict[str, Stand] = {}
+        self.agent_of: dict[str, str] = {}
+        """By run, of those that are in an incident or stopped."""
         for incident in board.book.incidents.values():
             if incident.active and incident.kind == "single":
                 self._note(_watched(incident), incident.evidence.agent)
@@ -81,6 +83,8 @@ class Stands:
     def _note(self, stand: Stand, agent: str) -> None:
         _raise(self._by_scope, stand.scope, stand)
         kind, _, name = stand.scope.partition(":")
+        if kind == "run":
+            self.agent_of[name] = agent or self.agent_of.get(name, "")
         if kind == "agent" or (kind in {"run", "workflow"} and agent):
             _raise(self._by_agent, name if kind == "agent" else agent, stand)
 
@@ -96,6 +100,13 @@ class Stands:
     def of_scope(self, scope: str) -> Stand:
         """Return where a scope itself stands."""
         return self._by_scope.get(scope, WELL)
+
+    def of_run(self, name: str) -> Stand:
+        """Return where a run itself stands, or what the judge thinks of it."""
+        stand, scored = self.of_scope(f"run:{name}"), self._agents.scores.get(f"run:{name}")
+        if stand is WELL and scored is not None:
+            return Stand(Level.WATCH, scored.scope, "", scored.reason, scored.detector)
+        return stand
 
 
 def _raise(stands: dict[str, Stand], name: str, stand: Stand) -> None:

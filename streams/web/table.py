@@ -1,4 +1,4 @@
-"""The table of agents or teams: filtered, sorted by what they burn, and cut into pages."""
+"""The table of agents, runs or teams: filtered, sorted by what they burn, and cut into pages."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
@@ -19,10 +19,16 @@ STATES: Mapping[str, Level] = {"stopped": Level.DOWNGRADED, "would": Level.WOULD
 """What the state filter means: that level or worse."""
 
 
+Kind = Literal["agent", "run", "team"]
+Show = Literal["all", "agents", "runs", "teams"]
+"""All is agents, and the runs that are stopped or that the judge looks askance at."""
+SHOWS: Mapping[str, Show] = {"agents": "agents", "runs": "runs", "teams": "teams"}
+
+
 class Wanted(Struct, frozen=True):
     """What the address asks for."""
 
-    show: Literal["agents", "teams"] = "agents"
+    show: Show = "all"
     team: str = ""
     product: str = ""
     environment: str = ""
@@ -41,7 +47,7 @@ class Wanted(Struct, frozen=True):
         sort = query.get("sort", "burn")
         return cls(
             **told,
-            show="teams" if query.get("show") == "teams" else "agents",
+            show=SHOWS.get(query.get("show", ""), "all"),
             sort=sort if sort in _SORTS else "burn",
             page=max(1, number),
         )
@@ -55,7 +61,7 @@ class Wanted(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """One agent, or one team as if it were one, as the table shows it."""
+    """One agent, or one run or team as if it were one, as the table shows it."""
 
     agent: Agent
     stand: Stand
@@ -66,11 +72,14 @@ class Row(Struct, frozen=True):
     spark: tuple[float, ...] = ()
     members: tuple[str, ...] = ()
     """The agents of a team."""
+    kind: Kind = "agent"
+    owner: str = ""
+    """The agent of a run."""
 
     @property
     def scope(self) -> str:
         """What the row is about."""
-        return f"team:{self.agent.name}" if self.members else f"agent:{self.agent.name}"
+        return f"{self.kind}:{self.agent.name}"
 
 
 class Sheet(Struct, frozen=True):
@@ -98,11 +107,14 @@ def sheet(board: Board, everybody: Iterable[Row], wanted: Wanted, now_s: float) 
     pages = max(1, -(-len(found) // PAGE))
     page = min(wanted.page, pages)
     shown = found[(page - 1) * PAGE : page * PAGE]
-    drawn = tuple(
-        structs.replace(row, spark=lately(board, row.members or [row.agent.name], row.usd_per_min, now_s))
-        for row in shown
-    )
+    drawn = tuple(structs.replace(row, spark=_spark(board, row, now_s)) for row in shown)
     return Sheet(drawn, len(found), page, pages)
+
+
+def _spark(board: Board, row: Row, now_s: float) -> tuple[float, ...]:
+    if row.kind == "run":
+        return board.agents.runs.lately(row.agent.name, now_s, SPARK_MIN)
+    return lately(board, row.members or [row.agent.name], row.usd_per_min, now_s)
 
 
 def lately(board: Board, names: Iterable[str], usd_per_min: float, now_s: float) -> tuple[float, ...]:
@@ -120,6 +132,28 @@ def row_of(board: Board, agent: Agent, stands: Stands, usd_per_min: float) -> Ro
         usd_per_min,
         usd_per_min / usual if usual > 0 else 0.0,
         scored.value if scored else 0.0,
+    )
+
+
+def runs_of(board: Board, stands: Stands, now_s: float) -> list[Row]:
+    """Return a row for each run that is stopped, in an incident, or lately spoken of by the judge."""
+    owners = {name: run.agent for name, run in board.agents.runs.known.items()} | stands.agent_of
+    stood = ((name, owner, stands.of_run(name)) for name, owner in owners.items())
+    return [_run(board, name, owner, stand, now_s) for name, owner, stand in stood if stand.level > Level.OK]
+
+
+def _run(board: Board, name: str, owner: str, stand: Stand, now_s: float) -> Row:
+    agent, scored = board.agents.known.get(owner), board.agents.scores.get(f"run:{name}")
+    payer, usual = (Payer(), 0.0) if agent is None else (agent.payer, agent.usual_usd_per_min)
+    usd = board.agents.runs.usd_per_min(name, now_s)
+    return Row(
+        Agent(name, payer, usual),
+        stand,
+        usd,
+        usd / usual if usual > 0 else 0.0,
+        scored.value if scored else 0.0,
+        kind="run",
+        owner=owner,
     )
 
 
@@ -142,6 +176,7 @@ def _team(board: Board, team: str, rows: list[Row], stands: Stands) -> Row:
         usd / usual if usual > 0 else 0.0,
         scored.value if scored else 0.0,
         members=tuple(row.agent.name for row in rows),
+        kind="team",
     )
 
 
@@ -153,7 +188,7 @@ def _matching(rows: Iterable[Row], wanted: Wanted) -> Iterator[Row]:
         payer = row.agent.payer
         if row.stand.level < least or any(getattr(payer, name) != value for name, value in facets):
             continue
-        if text and text not in row.agent.name.lower() and text not in payer.team.lower():
+        if text and all(text not in name.lower() for name in (row.agent.name, row.owner, payer.team)):
             continue
         yield row
 

@@ -1,13 +1,13 @@
 """The dear questions, answered at most once in two seconds however many ask."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from streams.web.accounts import Dimension, Span, Statement
 from streams.web.board import Board
 from streams.web.standing import Level, Stands
-from streams.web.table import Row, Sheet, Wanted, choices, lately, row_of, sheet, teams_of
+from streams.web.table import Row, Sheet, Show, Wanted, choices, lately, row_of, runs_of, sheet, teams_of
 
 SHEETS_MAX = 64
 TURN_S = 2.0
@@ -18,6 +18,7 @@ class Crowd(Struct, frozen=True):
 
     turn: int
     rows: tuple[Row, ...]
+    runs: tuple[Row, ...]
     stands: Stands
     usd_per_min: float
     usual_usd_per_min: float
@@ -50,9 +51,14 @@ class Tables:
         if found is None:
             if len(self._sheets) >= SHEETS_MAX:
                 self._sheets.clear()
-            rows = crowd.rows if wanted.show == "agents" else teams_of(self._board, crowd.rows, crowd.stands)
+            rows = self._rows(crowd, wanted.show)
             found = self._sheets[wanted] = sheet(self._board, rows, wanted, now_s)
         return found
+
+    def _rows(self, crowd: Crowd, show: Show) -> Sequence[Row]:
+        if show == "teams":
+            return teams_of(self._board, crowd.rows, crowd.stands)
+        return {"agents": crowd.rows, "runs": crowd.runs}.get(show, crowd.rows + crowd.runs)
 
     def statement(self, by: Dimension, span: Span, now_s: float) -> Statement:
         """Return who spent how much; a statement changes each few seconds at most."""
@@ -73,4 +79,5 @@ def _crowd(board: Board, now_s: float) -> Crowd:
     usual = sum(agent.usual_usd_per_min for agent in agents.known.values())
     total = sum(rates.values())
     spark = lately(board, agents.known, total, now_s)
-    return Crowd(int(now_s / TURN_S), rows, stands, total, usual, spark, counts, choices(board))
+    runs = tuple(runs_of(board, stands, now_s))
+    return Crowd(int(now_s / TURN_S), rows, runs, stands, total, usual, spark, counts, choices(board))

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 from browsing import NARROW, Window
-from pages import Filled, agent, fleet, gateways, runaway, serving, spending
+from pages import Filled, agent, course, fleet, gateways, runaway, serving, spending
 
-from alerts.decision import Action
+from alerts.decision import Action, Evidence
 from streams.settings import Settings
 
 AXE = Path(__file__).parents[2] / "streams/web/assets/node_modules/axe-core/axe.min.js"
 SCREENS = {
     "agents": "/",
+    "runs": "/?show=runs",
     "incidents": "/incidents",
     "incident": "/incidents/incident-coder-7",
     "held": "/incidents/incident-nightly-3",
@@ -35,8 +36,15 @@ def filled() -> Filled:
     runaway(made, "nightly-3", action=Action.HOLD, reason="5 scopes were killed within 60 min: a person has to decide")
     runaway(made, "crawler-22", shadow=True, expires_s=None)
     runaway(made, "sql-12", action=Action.WARN, reason="spends 2.3 times its usual for 4 h", expires_s=None)
+    runaway(made, "planner-9", scope="run:7c1e09", expires_s=made.now_s + 900.0, evidence=WHOSE)
+    made.pulse([agent("planner-9", made.now_s, [0.02] * 20 + [0.3, 0.5], usual="0.02", team="research", model="o3")])
+    for number in range(3):
+        course(made, f"run-{number}", f"planner-{number}", 0.4 + 0.2 * number)
     spending(made)
     return made
+
+
+WHOSE = Evidence(team="research", agent="planner-9", run="7c1e09", seen_usd_per_min=0.9)
 
 
 ARMED = Settings.model_validate({"mode": "armed", "policy": {"kill_duration_s": 1800}, "webhooks": []})
@@ -101,7 +109,7 @@ async def test_the_table_updates_by_itself_without_moving_what_is_looked_at(fill
     async with serving(filled.app(ARMED)) as url, window.open() as tab:
         await tab.goto(url)
         await tab.evaluate(SHIFTS)
-        search = tab.get_by_placeholder("Agent or team")
+        search = tab.get_by_placeholder("Agent, run or team")
         await tab.keyboard.press("/")
         await search.type("half a na")
         filled.now_s += 2.0
@@ -155,6 +163,22 @@ async def test_filters_and_pages_work_by_mouse_and_by_keys(filled: Filled, windo
         assert await tab.evaluate("document.activeElement.textContent") == "coder-7"
         await tab.keyboard.press("Enter")
         await tab.wait_for_url("**/incidents/incident-coder-7")
+
+
+async def test_runs_have_rows_of_their_own_and_are_filtered_by_kind(filled: Filled, window: Window) -> None:
+    async with serving(filled.app(ARMED)) as url, window.open() as tab:
+        await tab.goto(url)
+        killed = tab.locator("#agents tr.killed.run")
+        assert "7c1e09" in await killed.inner_text()
+        await tab.locator("select[name=show]").select_option("runs")
+        await tab.wait_for_url("**/?show=runs")
+        assert await tab.locator("#agents tbody tr").count() == 4
+        course(filled, "newcomer", "planner-1", 9.0)
+        filled.now_s += 2.0
+        await tab.locator("#agents tr.run", has_text="newcomer").wait_for()
+        await tab.locator("select[name=show]").select_option("agents")
+        await tab.wait_for_url("**/?show=agents")
+        assert await tab.locator("#agents tr.run").count() == 0
 
 
 async def test_the_chart_is_drawn_with_its_marks(filled: Filled, window: Window) -> None:

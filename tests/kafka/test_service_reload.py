@@ -112,7 +112,7 @@ async def test_settings_change_while_events_flow(kafka: str, tmp_path: Path) -> 
         )
         said = "\n".join(worker.process.lines)
         assert f"{site.file_of('a')}:3: policy.cooldown_s: 'soon'" in said
-        assert "Needs a restart to take effect: kafka.bootstrap" in said
+        assert "Restart the workers for kafka.bootstrap and kafka.session_timeout_ms: until then" in said
         assert {c.scope for c in await site.commands()} == {f"agent:{a}" for a in (FIRST, SECOND, THIRD)}
         assert await worker.process.metric("brakeline_config_restart_needed") == 2
         print(f"{events} events at {RATE}/s, judged within {took_s:.0f} s; 3 reloads, 1 refused; 0 lost, 0 twice")

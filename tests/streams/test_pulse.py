@@ -54,9 +54,13 @@ def test_what_was_judged_is_told_with_its_reason() -> None:
     assert found.sightings is not None
     found.sightings.judged(effects.verdicts)
 
+    spent = sum(call.micro_usd for ledger in [found.rows.agents["agent-1"].ledger] for call in ledger.minutes.values())
     scored = {score.scope: score for pulse in told(found) for score in pulse.scores}
     assert effects.decisions, "the loop is one that is noticed"
     assert scored[effects.decisions[0].scope].reason
+    run = scored["run:r"]
+    assert (run.agent, run.began_s) == ("agent-1", T0_S)
+    assert 0 < run.spend_usd <= spent / 1e6
 
 
 def test_open_minutes_are_told_again_after_a_restart() -> None:
