@@ -20,7 +20,7 @@ class Found(NamedTuple):
 async def follow(
     client: Mapping[str, Any], named: Mapping[str, str], since_s: float | None, *, on: bool
 ) -> AsyncIterator[Found]:
-    """Yield records of the topics `named` (our name -> full name), those of each in order.
+    """Yield records of the topics `named` (our name -> full name): what is there already by its time, then as it comes.
 
     Starts at `since_s`, or with what is written from now on if that is None; `on` goes on beyond the present end.
     Raises KafkaError when the cluster can't be reached or a topic isn't there.
@@ -30,12 +30,19 @@ async def follow(
     await consumer.start()
     try:
         ends = await _placed(consumer, since_s)
-        while on or not await _reached(consumer, ends):
-            found = await consumer.getmany(timeout_ms=500)
-            records = [record for part in found.values() for record in part]
-            recent = [record for record in records if since_s is None or record.timestamp >= 1000 * since_s]
-            for record in sorted(recent, key=lambda record: record.timestamp):
-                yield Found(whats[record.topic], record.timestamp / 1000, record.key, record.value)
+        waiting: list[Found] = []
+        while True:
+            for part in (await consumer.getmany(timeout_ms=500)).values():
+                waiting += [Found(whats[r.topic], r.timestamp / 1000, r.key, r.value) for r in part]
+            # Topics are fetched one after the other: what is old comes in order only once all of it is here.
+            if not await _reached(consumer, ends):
+                continue
+            for found in sorted(waiting, key=lambda found: found.at_s):
+                if since_s is None or found.at_s >= since_s:
+                    yield found
+            waiting.clear()
+            if not on:
+                return
     finally:
         await consumer.stop()
 

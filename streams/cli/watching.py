@@ -1,6 +1,9 @@
 """What happens, as it happens, and who did what."""
 
 import json
+import shutil
+import sys
+import textwrap
 import time
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -12,6 +15,8 @@ from streams.cli.common import BrokerOption, ConfigOption, JsonOption, ago_s, se
 
 app = typer.Typer()
 PANEL = "Look"
+BESIDE = 19
+"""Columns that time and kind take."""
 COLOURS = {"KILLED": "red", "HELD": "yellow", "THROTTLED": "yellow", "RELEASED": "green", "WARNING": "cyan"}
 
 Globbed = Annotated[str, typer.Option("--scope", metavar="GLOB", help="Only these, such as 'agent:batch-*'.")]
@@ -66,7 +71,20 @@ def tail(
 def _coloured(at_s: float, kind: str, text: str) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(at_s))
     word = text.partition(":")[0].split(" ")[0].upper()
+    if sys.stdout.isatty():
+        text = _wrapped(text, shutil.get_terminal_size().columns)
     return f"{clock} {kind:<9} {typer.style(text, fg=COLOURS.get(word))}"
+
+
+def _wrapped(text: str, columns: int) -> str:
+    """Break a text between words, what follows below its beginning.
+
+    >>> print(_wrapped("killed run:4f1c: a loop that makes no headway", 45))
+    killed run:4f1c: a loop
+                       that makes no headway
+    """
+    lines = textwrap.wrap(text, max(20, columns - BESIDE)) or [""]
+    return ("\n" + " " * BESIDE).join(lines)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -37,7 +37,6 @@ def filled() -> Filled:
     runaway(made, "crawler-22", shadow=True, expires_s=None)
     runaway(made, "sql-12", action=Action.WARN, reason="spends 2.3 times its usual for 4 h", expires_s=None)
     runaway(made, "planner-9", scope="run:7c1e09", expires_s=made.now_s + 900.0, evidence=WHOSE)
-    made.pulse([agent("planner-9", made.now_s, [0.02] * 20 + [0.3, 0.5], usual="0.02", team="research", model="o3")])
     for number in range(3):
         course(made, f"run-{number}", f"planner-{number}", 0.4 + 0.2 * number)
     spending(made)
