@@ -6,7 +6,8 @@ from typing import Any
 from msgspec import structs
 
 from .admission import Admission
-from .estimate import Request, read_request, request_of
+from .budget import NOTHING
+from .estimate import BODILESS, Request, read_request, request_of
 from .gate import Gate
 from .headers import HeaderNames, identity_of
 from .identity import Answer, Identity
@@ -80,6 +81,8 @@ class Body:
 
     async def read(self, scope: Scope) -> Request:
         """Read a JSON body of a moderate size; of others only the size is known."""
+        if scope.get("method") in BODILESS:
+            return Request("", NOTHING)
         headers = _headers(scope)
         size = headers.get("content-length", "")
         announced = int(size) if size.isascii() and size.isdigit() else 0

@@ -9,7 +9,7 @@ from .accounts import Caller, Over, Ticket, Use, over_text, until_s
 from .ceilings import Ceilings
 from .identity import ALLOWED, Answer, Denial
 from .keys import Trust
-from .limits import RULES_KEY, PriceTable, Rules, Shares, changed, digest, read
+from .limits import RULES_KEY, Gate, PriceTable, Rules, Shares, changed, digest, read
 from .pricing import PriceList, Tokens
 from .snapshot import Record, Used, seal, unseal
 from .wire import Command
@@ -27,8 +27,14 @@ class Load(Struct, frozen=True, gc=False):
     cache_write_tokens: int = 0
     tools: tuple[str, ...] = ()
 
+    @property
+    def takes(self) -> bool:
+        """Whether a model is called at all; a list of models, say, takes nothing."""
+        return self.input_tokens + self.output_tokens > 0
+
 
 USUAL = Load()
+NOTHING = Load(0, 0)
 
 
 class Budget:
@@ -56,6 +62,11 @@ class Budget:
     def active(self) -> bool:
         """Whether there is anything that a call has to be checked against."""
         return self.ceilings.active
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """The gates in force."""
+        return () if self.rules is None else self.rules.gates
 
     @property
     def is_shared(self) -> bool:

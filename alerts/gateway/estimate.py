@@ -1,6 +1,7 @@
 """What a call may take before it goes out, read from its request. Only numbers and names are kept."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -10,6 +11,11 @@ from .budget import OUTPUT_TOKENS, Load
 
 BYTES_A_TOKEN = 3
 """Of a request, JSON and all: text has 4 a token, code 3; more tokens than there are must be thought, not fewer."""
+BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+"""Methods that call no model."""
+TOOLS_MAX, NAME_MAX = 256, 128
+_MODEL_IN_PATH = re.compile(r"/(?:models|deployments|model)/([^/:]+(?::[0-9]+)?)[:/]")
+"""As of Gemini (`/models/NAME:generateContent`), Azure (`/deployments/NAME/...`) and Bedrock (`/model/NAME/invoke`)."""
 _OUTPUT_FIELDS = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
 
 
@@ -32,8 +38,33 @@ def read_request(content: bytes, path: str = "") -> Request:
 def request_of(body: Mapping[str, Any], size: int, path: str = "") -> Request:
     """Read a request that has been decoded; `size` is in bytes."""
     model = body.get("model")
+    if not isinstance(model, str) or not model:
+        found = _MODEL_IN_PATH.search(path)
+        model = found[1] if found else ""
     output = 0 if "embedding" in path else _output_tokens(body)
-    return Request(model if isinstance(model, str) else "", Load(size // BYTES_A_TOKEN + 1, output))
+    return Request(model, Load(size // BYTES_A_TOKEN + 1, output, tools=_tools(body)))
+
+
+def _tools(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the tools that a request offers to its model, in any provider's form."""
+    offered = [*_dicts(body.get("tools")), *_dicts(body.get("functions"))]
+    config = body.get("toolConfig")
+    offered += _dicts(config.get("tools")) if isinstance(config, dict) else []
+    return tuple(dict.fromkeys(name[:NAME_MAX] for each in offered for name in _names(each)))[:TOOLS_MAX]
+
+
+def _names(tool: dict[str, Any]) -> Iterator[str]:
+    for holder in (tool, tool.get("function"), tool.get("toolSpec"), *_dicts(tool.get("functionDeclarations"))):
+        name = holder.get("name") if isinstance(holder, dict) else None
+        if isinstance(name, str) and name:
+            yield name
+    kind = tool.get("type")
+    if isinstance(kind, str) and kind != "function" and "name" not in tool:
+        yield kind  # What the provider runs itself, such as a web search.
+
+
+def _dicts(given: Any) -> list[dict[str, Any]]:
+    return [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
 
 
 def _output_tokens(body: Mapping[str, Any]) -> int:

@@ -1,11 +1,14 @@
 """A gateway in memory for customers' tests: no Kafka, no keys to make, no clock unless one is given."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
+from .asking import APPROVAL, Asked, Use
 from .guard import Guard, Kind
 from .identity import Answer, Identity
 from .keys import Role, SigningKey, Trust, TrustRecord
+from .limits import RULES_KEY, Gate, Rules, sign
 from .wire import HEARTBEAT_KEY, VERSION, Command, Heartbeat, State
 
 ENV = "test"
@@ -29,6 +32,7 @@ class FakeGateway:
         self._commander = SigningKey.make(Role.COMMANDER)
         self.trust = TrustRecord([self._approver.public(), self._commander.public()])
         """What a gateway of its own would have to trust."""
+        self._rule_seq = count(1)
         self.guard = Guard(ENV, Trust(self.trust.keys), clock())
         self._beat()
 
@@ -52,6 +56,22 @@ class FakeGateway:
         """Let a scope work again."""
         self.order(scope, State.RELEASED, reason)
 
+    def gate(self, *gates: Gate) -> None:
+        """Have calls that a gate matches wait for approval."""
+        made = Rules(
+            v=VERSION, env=ENV, writer="fake", epoch=1, seq=next(self._rule_seq), issued_at=self.clock(), gates=gates
+        )
+        outcome = self.guard.apply_rules(RULES_KEY, sign(made, self._approver), self.clock())
+        assert outcome.kind is Kind.RULES, outcome.why
+
+    def approve(self, approval: str, use: Use, asked: Asked, until: float = 1e12) -> None:
+        """Approve a request by the id in its refusal."""
+        self.order(f"{APPROVAL}:{approval}", State.RELEASED, "a test", expires_at=until, asked=asked, use=use)
+
+    def deny(self, approval: str, asked: Asked) -> None:
+        """Refuse a request by the id in its refusal."""
+        self.order(f"{APPROVAL}:{approval}", State.KILLED, "a test", asked=asked)
+
     def check(self, who: Identity) -> Answer:
         """Ask as an adapter does."""
         return self.guard.check(who, self.clock())
@@ -65,6 +85,7 @@ class FakeGateway:
         expires_at: float | None = None,
         rate_per_min: float | None = None,
         models: dict[str, str] | None = None,
+        **more: Any,
     ) -> None:
         """Put any command in force."""
         held = self.guard.book.get(scope)
@@ -82,6 +103,7 @@ class FakeGateway:
             incident_id="fake",
             actor="user:test",
             models=models or {},
+            **more,
             **{name: value for name, value in optional.items() if value is not None},
         )
         outcome = self.guard.apply(scope, self._approver.sign(command), self.clock())

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
+from .asking import encode_word
 from .guard import Guard, Kind
 from .obstacle import cause
 from .storage import load, save
@@ -68,7 +69,8 @@ class Feed:
         self._tasks: list[asyncio.Task[None]] = []
         self._last_use: dict[str, dict[str, float]] = {}
         self._said = ""
-        guard.budget.gateway = settings.gateway_id
+        self._loop: asyncio.AbstractEventLoop | None = None
+        guard.budget.gateway = guard.approvals.gateway = settings.gateway_id
         client = settings.client
         self._kills = Tail(client, settings.kills_topic, self._take, on_start=guard.begin_sync, on_end=guard.reach_end)
         self._limits = Tail(client, settings.limits_topic, self._take_rules)
@@ -87,6 +89,7 @@ class Feed:
 
     async def start(self) -> None:
         """Load the snapshot and begin to read; returns at once, see `wait_ready`."""
+        self._loop = asyncio.get_running_loop()
         await self._restore()
         steps = [self._kills.run, self._limits.run, self._keep_reporting, self._keep_watching_use]
         if self._settings.snapshot is not None:
@@ -104,6 +107,11 @@ class Feed:
             self._save(self._settings.snapshot, self.guard.snapshot())
         if self._used_file is not None and self.guard.budget.active:
             self._save(self._used_file, self.guard.budget.used(self._clock()))
+
+    def wake(self) -> None:
+        """Report soon, with what is to be said of approvals; from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._changed.set)
 
     async def wait_ready(self, timeout_s: float) -> bool:
         """Wait until everything in force is known; False if it took longer than that."""
@@ -232,6 +240,10 @@ class Feed:
         try:
             while True:
                 self._changed.clear()
+                with self.lock:
+                    words = self.guard.approvals.drain()
+                for word in words:
+                    await producer.send(topic, encode_word(word), partition=0)
                 await producer.send_and_wait(topic, encode_ack(self.ack()), partition=0)
                 self.acks_sent += 1
                 # Not wait_for: before Python 3.12 it can swallow the cancellation that stops us.

@@ -44,8 +44,10 @@ class Gate:
         started = time.perf_counter()
         with self._lock:
             answer = self.guard.check(who, self._clock(), load)
-            if self._feed is not None and not answer.allowed:
-                self._feed.denied_calls += 1
+            if self._feed is not None:
+                self._feed.denied_calls += not answer.allowed
+                if self.guard.approvals.words:
+                    self._feed.wake()
         self._note(answer, time.perf_counter() - started)
         return answer
 

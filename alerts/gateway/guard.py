@@ -3,11 +3,12 @@
 from collections import OrderedDict
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from .accounts import Caller
+from .approvals import Approvals, Held
 from .book import Book, Verdict
-from .budget import Budget, Load
+from .budget import USUAL, Budget, Load
 from .health import Health, Policy, Watch
 from .identity import ALLOWED, DENIALS, Answer, Denial, Identity, cheaper
 from .keys import Signed, Trust
@@ -51,6 +52,7 @@ class Guard:
         self._team_of: OrderedDict[str, str] = OrderedDict()
         self._throttles = Throttles()
         self.budget = Budget(env, trust)
+        self.approvals = Approvals(env, self.book, now_s)
         self._started_s = now_s
 
     def apply(self, key: str, value: bytes | None, now_s: float) -> Outcome:
@@ -106,9 +108,27 @@ class Guard:
         `load` is what it is thought to take; a usual call's if its adapter can't tell.
         """
         answer = self._judge(who, now_s)
-        if not answer.allowed or not self.budget.active:
+        budget = self.budget
+        if not answer.allowed or not (budget.active or budget.gates):
             return answer
-        return self.budget.admit(answer, who.model, self._caller(who), load, now_s)
+        caller = self._caller(who)
+        once: tuple[Command, ...] = ()
+        if budget.gates and (load is None or load.takes):
+            approved = self._approved(answer.model or who.model, who, caller, load or USUAL, now_s)
+            if isinstance(approved, Answer):
+                return approved
+            once = approved
+        if budget.active:
+            answer = budget.admit(answer, who.model, caller, load, now_s)
+        if answer.allowed:
+            self.approvals.spend(once)
+        return answer
+
+    def _approved(
+        self, model: str, who: Identity, caller: Caller, load: Load, now_s: float
+    ) -> Answer | tuple[Command, ...]:
+        call = Held(who, caller, model, load.tools, self.budget.prices.of(model).micro_usd(load))
+        return self.approvals.look(self.budget.gates, call, now_s)
 
     def _judge(self, who: Identity, now_s: float) -> Answer:
         found = self._in_force(who, now_s)
@@ -182,7 +202,8 @@ class Guard:
         filed = self.book.file(signed, value, now_s)
         if filed.verdict is Verdict.ACCEPTED:
             self._throttles.forget(command.scope)
-            if command.state is State.RELEASED:
+            self.approvals.learn(command)
+            if command.state is State.RELEASED and command.asked is UNSET:
                 self.budget.release(command.scope, command.order, command.issued_at)
             return Outcome(Kind.COMMAND, command=command)
         if filed.verdict is Verdict.OLD:

@@ -47,7 +47,7 @@ def load_of(headers: Mapping[str, str], names: HeaderNames) -> Load:
     guess = USUAL.input_tokens if size is None else size // BYTES_A_TOKEN + 1
     output = _number(headers, names.max_tokens)
     return Load(
-        guess if told is None else told,
+        max(1, guess if told is None else told),
         USUAL.output_tokens if output is None else output,
         tools=_parts(headers.get(names.tools, "")) if names.tools else (),
     )

@@ -36,6 +36,8 @@ class Denial(StrEnum):
     HELD = "agent_held"
     THROTTLED = "agent_throttled"
     CEILING = "limit_reached"
+    APPROVAL = "approval_needed"
+    DENIED = "approval_denied"
     STALE = "gateway_stale"
     NOT_READY = "gateway_not_ready"
 
@@ -44,6 +46,7 @@ class Answer(Struct, frozen=True, gc=False):
     """What becomes of a call. `model` is set when a cheaper one must be used, by `models` for any other name.
 
     `ticket` is what the call has reserved, to be settled. `scope` and `until_s` are of a refusal without a command.
+    `approval` is the id of the request that a refused call waits for.
     """
 
     allowed: bool
@@ -56,6 +59,7 @@ class Answer(Struct, frozen=True, gc=False):
     ticket: Ticket | None = None
     scope: str = ""
     until_s: float | None = None
+    approval: str = ""
 
 
 ALLOWED = Answer(True)
@@ -93,11 +97,15 @@ def denial_body(answer: Answer, release_url: str = "") -> bytes:
         "until": until,
         "release_url": release_link(release_url, command) if command else None,
     }
+    if answer.approval:
+        error |= {"approval_id": answer.approval, "release_url": _approval_link(release_url, answer)}
     return msgspec.json.encode({"error": error})
 
 
 def denial_message(answer: Answer) -> str:
     """Say in a sentence who is refused and why."""
+    if answer.approval:
+        return f"Refused by Brakeline: {answer.reason} (approval {answer.approval})"
     if answer.command is None or answer.denial not in _WORDS:
         return f"Refused by Brakeline: {answer.reason}"
     return f"Refused by Brakeline: {answer.command.scope} {_WORDS[answer.denial]}: {answer.reason}"
@@ -111,6 +119,14 @@ def release_link(template: str, command: Command) -> str | None:
     return filled.replace("{incident}", quote(command.incident_id, safe=""))
 
 
+def _approval_link(template: str, answer: Answer) -> str | None:
+    """Fill the operator's link also before the service has opened the request's incident."""
+    if answer.command is not None or not template:
+        return release_link(template, answer.command) if answer.command else None
+    filled = template.replace("{scope}", quote(answer.scope, safe=""))
+    return filled.replace("{seq}", "").replace("{incident}", "")
+
+
 def denial_headers(answer: Answer) -> dict[str, str]:
     """Return a refusal's headers: no SDK retries it, and a log can find the command."""
     headers = {"x-should-retry": "false", "content-type": "application/json", "cache-control": "no-store"}
@@ -118,6 +134,8 @@ def denial_headers(answer: Answer) -> dict[str, str]:
         headers["x-brakeline-denial"] = str(answer.denial)
     if answer.retry_after_s:
         headers["retry-after"] = str(int(answer.retry_after_s) + 1)
+    if answer.approval:
+        headers["x-brakeline-approval-id"] = answer.approval
     if answer.command is not None:
         headers["x-brakeline-kill-id"] = quote(answer.command.kill_id, safe=":/@")
         headers["x-brakeline-scope"] = quote(answer.command.scope, safe=":/@")

@@ -38,16 +38,20 @@ class Limit(Struct, frozen=True):
 
 
 class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Calls that wait for a person: of the scopes that the glob names, to which all that is given applies.
+    """Calls that wait for a person: those to which all that is given applies.
 
-    `models` and `tools` are globs, of which one must match; `over_micro_usd` is the estimated cost.
+    Of several globs one must match. `over_micro_usd` is the least estimated cost of a call, `open_s` how long a
+    request stays open; `approvers` are globs over those who may approve, of all who may act.
     """
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-    scope: str = "*"
+    agents: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     over_micro_usd: int | None = None
+    open_s: Annotated[float, Meta(gt=0)] = 3_600.0
+    approvers: tuple[str, ...] = ()
 
 
 class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="rules"):

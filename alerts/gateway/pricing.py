@@ -78,7 +78,7 @@ class PriceList:
         """Return the unit price of `model`."""
         found = self._found.get(model)
         if found is None:
-            names = (name for name in _names(model) if name in self._models)
+            names = (name for name in names_of(model) if name in self._models)
             first = next(names, None)
             found = self._unknown if first is None else self._models[first]
             if len(self._found) >= 10_000:
@@ -97,7 +97,8 @@ def bare_names(model: str) -> list[str]:
     return ["/".join(parts[i:]) for i in range(1, len(parts))]
 
 
-def _names(model: str) -> Iterator[str]:
+def names_of(model: str) -> Iterator[str]:
+    """Yield the names that a model goes by: as given, without a router's prefix, without a date."""
     for name in (model, *bare_names(model)):
         yield name
         yield _DATED.sub("", name)

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import structs
 
 from .admission import Admission
-from .estimate import read_request
+from .budget import NOTHING
+from .estimate import BODILESS, read_request
 from .events import failed
 from .gate import Gate
 from .identity import Answer, Identity, cheaper
@@ -82,7 +83,9 @@ class Transport:
         asked = read_request(content, request.url.path)
         if asked.model and not who.model:
             who = structs.replace(who, model=asked.model)
-        admitted = self._gate.begin(who, asked.load if content else None)
+        # What has no body calls no model; a body that can't be read again may take anything.
+        load = NOTHING if request.method in BODILESS else asked.load if content else None
+        admitted = self._gate.begin(who, load)
         if admitted.answer.allowed:
             return admitted, None, admitted.answer.models
         body, headers = self._gate.refusal(admitted.answer)

@@ -11,8 +11,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from .asking import APPROVAL, Asked, Use
+
 VERSION = 1
-SCOPE_KINDS = frozenset({"agent", "team", "run", "workflow", "global"})
+SCOPE_KINDS = frozenset({"agent", "team", "run", "workflow", "global", APPROVAL})
 GLOBAL = "global:all"
 HEARTBEAT_KEY = "heartbeat:commander"
 STOPPED = "stopped"
@@ -50,7 +52,8 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="
     """One signed order about one scope. Times are Unix seconds.
 
     `rate_per_min` (calls) belongs to `throttled`; `models` (dear name to cheaper name, "*" for any other)
-    belongs to `downgraded`.
+    belongs to `downgraded`. Of an approval's scope `asked` says what it is about; `released` with a `use` approves it,
+    until `expires_at`.
     """
 
     v: int
@@ -68,6 +71,8 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="
     evidence: dict[str, Any] = {}
     rate_per_min: Annotated[float, Meta(gt=0)] | UnsetType = UNSET
     models: dict[str, str] = {}
+    asked: Asked | UnsetType = UNSET
+    use: Use | UnsetType = UNSET
 
     @property
     def order(self) -> tuple[int, int]:

@@ -1,0 +1,194 @@
+"""Approval gates: which calls wait for a person, and which a person has approved. Pure: it is told the time.
+
+The bound. What is approved once lets one call through at each gateway at most: a gateway that has used it says so, and
+the service takes it back from the others, so it is one call in all but for those that are made before they hear of it.
+A gateway that has restarted since doesn't know whether it has used it, and asks again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from msgspec import UNSET, Struct
+
+from .accounts import Caller
+from .asking import Asked, Request, Spent, Word
+from .book import Book
+from .identity import Answer, Denial, Identity
+from .limits import Gate
+from .pricing import names_of
+from .wire import Command, State
+
+ASK_AGAIN_S = 30.0
+ASKED_PER_MIN = 60
+ASKED_MAX = 10_000
+GRANTS_MAX = 50_000
+
+
+class Held(Struct, frozen=True, gc=False):
+    """A call that a gate may hold, by what is known of it."""
+
+    who: Identity
+    caller: Caller
+    model: str
+    tools: tuple[str, ...]
+    micro_usd: int
+
+
+def matches(gate: Gate, call: Held) -> bool:
+    """Tell whether a gate is about a call. What a caller says of itself adds to that; a model not told may be any."""
+    who = call.who
+    return (
+        _one(gate.agents, (who.agent, who.claimed_agent))
+        and _one(gate.teams, (call.caller.team.removeprefix("team:"), who.claimed_team))
+        and (not call.model or _one(gate.models, tuple(names_of(call.model))))
+        and _one(gate.tools, call.tools)
+        and (gate.over_micro_usd is None or call.micro_usd >= gate.over_micro_usd)
+    )
+
+
+def _one(globs: Sequence[str], names: Sequence[str]) -> bool:
+    return not globs or any(name and fnmatchcase(name, glob) for name in names for glob in globs)
+
+
+class Approvals:
+    """What is approved, and what this gateway has still to say of it in `words`; bounded."""
+
+    def __init__(self, env: str, book: Book, started_s: float) -> None:
+        self.words: list[Word] = []
+        self.gateway = ""
+        self._env = env
+        self._book = book
+        self._started_s = started_s
+        self._runs: OrderedDict[tuple[str, str], dict[str, Command]] = OrderedDict()
+        self._spans: OrderedDict[tuple[str, str], dict[str, Command]] = OrderedDict()
+        self._spent: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._asked: OrderedDict[str, float] = OrderedDict()
+        self._minute, self._asked_now = 0, 0
+
+    def learn(self, command: Command) -> None:
+        """Take in the latest accepted command about an approval."""
+        if not isinstance(command.asked, Asked):
+            return
+        self._asked.pop(command.scope, None)
+        asked = command.asked
+        for grants, key in ((self._runs, (asked.gate, asked.run)), (self._spans, (asked.gate, _whose(asked)))):
+            grants.get(key, {}).pop(command.scope, None)
+        if command.state is State.RELEASED and command.use == "run" and asked.run:
+            _keep(self._runs, (asked.gate, asked.run), command)
+        elif command.state is State.RELEASED and command.use == "span":
+            _keep(self._spans, (asked.gate, _whose(asked)), command)
+
+    def look(self, gates: Sequence[Gate], call: Held, now_s: float) -> Answer | tuple[Command, ...]:
+        """Return the refusal, or the approvals that are used up once the call goes out."""
+        once = []
+        for gate in gates:
+            if not matches(gate, call) or self._is_covered(gate.name, call, now_s):
+                continue
+            asked = _asked(gate.name, call)
+            held = self._book.get(asked.scope)
+            if held is None or not self._is_fresh(held, now_s):
+                return self._refusal(gate, asked, held, call, now_s)
+            once.append(held)
+        return tuple(once)
+
+    def spend(self, once: Sequence[Command]) -> None:
+        """Take in that a call has gone out on these."""
+        for command in once:
+            self._spent[command.scope] = command.order
+            if len(self._spent) > GRANTS_MAX:
+                self._spent.popitem(last=False)
+            self.words.append(
+                Spent(env=self._env, gateway=self.gateway, scope=command.scope, order=command.order),
+            )
+
+    def drain(self) -> list[Word]:
+        """Return what is to be said, once."""
+        words, self.words = self.words, []
+        return words
+
+    def _is_covered(self, gate: str, call: Held, now_s: float) -> bool:
+        whose = call.caller.agent or call.caller.team
+        spans = self._spans.get((gate, whose), {}).values()
+        if any(now_s < command.ends_s for command in spans):
+            return True
+        for run in call.caller.runs:
+            for command in self._runs.get((gate, run.removeprefix("run:")), {}).values():
+                if now_s < command.ends_s and _is_theirs(command, call.caller):
+                    return True
+        return False
+
+    def _is_fresh(self, command: Command, now_s: float) -> bool:
+        """Tell whether a command approves one call that hasn't been made."""
+        return (
+            command.state is State.RELEASED
+            and command.use == "once"
+            and now_s < command.ends_s
+            and command.issued_at >= self._started_s
+            and self._spent.get(command.scope, (-1, -1)) < command.order
+        )
+
+    def _refusal(self, gate: Gate, asked: Asked, held: Command | None, call: Held, now_s: float) -> Answer:
+        denial, reason, command = Denial.APPROVAL, _reason(gate, call), None
+        if held is not None and held.in_force(now_s):
+            command = held
+            if held.state is State.KILLED:
+                denial, reason = Denial.DENIED, f"gate {gate.name}: {held.reason}"
+        else:
+            self._ask(asked, held, call, now_s)
+        approval = asked.scope.partition(":")[2]
+        return Answer(False, denial, command, reason, scope=asked.scope, approval=approval)
+
+    def _ask(self, asked: Asked, held: Command | None, call: Held, now_s: float) -> None:
+        """Ask once, again when nothing is heard for a while, and for so many a minute in all."""
+        if now_s - self._asked.get(asked.scope, float("-inf")) < ASK_AGAIN_S:
+            return
+        minute = int(now_s // 60)
+        if minute != self._minute:
+            self._minute, self._asked_now = minute, 0
+        if self._asked_now >= ASKED_PER_MIN:
+            return
+        self._asked_now += 1
+        self._asked[asked.scope] = now_s
+        if len(self._asked) > ASKED_MAX:
+            self._asked.popitem(last=False)
+        self.words.append(
+            Request(
+                env=self._env, gateway=self.gateway, asked=asked, model=call.model[:512], tools=call.tools[:32],
+                estimate_micro_usd=call.micro_usd, seen=(0, 0) if held is None else held.order,
+            )
+        )  # fmt: skip
+
+
+def _asked(gate: str, call: Held) -> Asked:
+    caller = call.caller
+    return Asked(gate=gate, agent=caller.agent[:512], team=caller.team[:512], run=call.who.run[:512])
+
+
+def _whose(asked: Asked) -> str:
+    return asked.agent or asked.team
+
+
+def _is_theirs(command: Command, caller: Caller) -> bool:
+    """A run that is claimed as parent frees nobody of another agent and another team."""
+    asked = command.asked
+    if asked is UNSET:
+        return False
+    same_agent = asked.agent == caller.agent
+    return same_agent or (bool(asked.team) and asked.team == caller.team)
+
+
+def _keep(grants: OrderedDict[tuple[str, str], dict[str, Command]], key: tuple[str, str], command: Command) -> None:
+    grants.setdefault(key, {})[command.scope] = command
+    grants.move_to_end(key)
+    if len(grants) > GRANTS_MAX:
+        grants.popitem(last=False)
+
+
+def _reason(gate: Gate, call: Held) -> str:
+    what = [call.model or "a call"]
+    if gate.tools:
+        what.append(f"with {', '.join(t for t in call.tools if _one(gate.tools, (t,)))}"[:200])
+    if gate.over_micro_usd is not None:
+        what.append(f"for about ${call.micro_usd / 1e6:,.2f}")
+    return f"gate {gate.name}: {' '.join(what)} needs a person's approval"
