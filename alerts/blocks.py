@@ -113,13 +113,20 @@ def _buttons(view: View) -> Iterator[Block]:
     yield from _command_buttons(view, value)
     if incident.active:
         yield _button("snooze", "Snooze 1 h", value)
-        if incident.kind == "single" and incident.detector != OBEDIENCE:
+        if incident.kind == "single" and incident.detector != OBEDIENCE and incident.asked is None:
             yield _button("plan", "Mark planned", value)
 
 
 def _command_buttons(view: View, value: str) -> Iterator[Block]:
     """Offer what can be done about the command in force."""
     incident = view.incident
+    if incident.in_force == "held" and incident.asked is not None:
+        yield _button("once", "Approve once", value, style="primary")
+        if incident.asked.run:
+            yield _button("run", "For the run", value)
+        yield _button("span", "For an hour", value)
+        yield _button("deny", "Deny", value, style="danger")
+        return
     if incident.in_force == "held":
         yield _button("approve", "Approve", value, style="primary")
         yield _button("deny", "Deny", value, style="danger")

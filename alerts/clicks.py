@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import msgspec
@@ -10,15 +11,30 @@ from msgspec import Struct, json
 
 from alerts.blocks import PREFIX, Target, target_of
 from alerts.decision import Action, Decision, incident_id
+from alerts.gateway.asking import Use
 from alerts.incident import Act, Incident, Status
 
 Role = Literal["viewer", "operator", "admin"]
-Verb = Literal["acknowledge", "snooze", "plan", "release", "approve", "deny", "keep", "extend"]
+Verb = Literal["acknowledge", "snooze", "plan", "release", "approve", "once", "run", "span", "deny", "keep", "extend"]
 
 RANKS: Mapping[Role, int] = {"viewer": 0, "operator": 1, "admin": 2}
-VERBS: Sequence[Verb] = ("acknowledge", "snooze", "plan", "release", "approve", "deny", "keep", "extend")
-NEEDS_REASON: frozenset[Verb] = frozenset({"release", "approve", "plan"})
-FREES: frozenset[Verb] = frozenset({"release", "approve", "plan"})
+VERBS: Sequence[Verb] = (
+    "acknowledge",
+    "snooze",
+    "plan",
+    "release",
+    "approve",
+    "once",
+    "run",
+    "span",
+    "deny",
+    "keep",
+    "extend",
+)
+USES: Mapping[str, Use] = {"once": "once", "run": "run", "span": "span"}
+"""Buttons that approve a request, and what for."""
+FREES: frozenset[Verb] = frozenset({"release", "approve", "plan", "once", "run", "span"})
+NEEDS_REASON: frozenset[Verb] = FREES
 SIGNATURE_LIFE_S = 300.0
 HOUR_S = 3_600.0
 ACTS: Mapping[str, tuple[Literal["acknowledge", "snooze", "plan"], float]] = {
@@ -27,6 +43,9 @@ ACTS: Mapping[str, tuple[Literal["acknowledge", "snooze", "plan"], float]] = {
     "plan": ("plan", HOUR_S),
 }
 REASON_MIN, REASON_MAX = 3, 500
+LABELS: Mapping[Verb, str] = {
+    "plan": "Mark as planned", "once": "Approve once", "run": "Approve for the run", "span": "Approve for an hour",
+}  # fmt: skip
 CALLBACK = f"{PREFIX}reason"
 REASON_BLOCK = "reason"
 
@@ -123,12 +142,20 @@ def refusal(click: Click, role: Role | None, incident: Incident | None, members:
         return "This incident is over and forgotten."
     if incident.scope.startswith("global:") and incident.kind == "single" and RANKS[role] < RANKS["admin"]:
         return "Only an admin may act on everything at once."
+    if incident.asked is not None and not may_approve(click.actor, incident):
+        return f"Gate {incident.asked.gate} names who may decide: {', '.join(incident.evidence.approvers)}."
     if target_of(incident, members) != click.target:
         return "It has changed since this button was drawn. Look at it as it is now, then press again."
     if not fits(click.verb, incident, members):
         who = f" by {incident.status_by}" if incident.status_by else ""
         return f"Nothing to do: the incident is {incident.status}{who}."
     return ""
+
+
+def may_approve(actor: str, incident: Incident) -> bool:
+    """Tell whether the gate lets this person decide; `actor` is such as "slack:U1" or "page:a@example.com"."""
+    approvers = incident.evidence.approvers
+    return not approvers or any(fnmatchcase(actor, glob) for glob in approvers)
 
 
 def fits(verb: Verb, incident: Incident, members: Sequence[Incident]) -> bool:
@@ -139,10 +166,14 @@ def fits(verb: Verb, incident: Incident, members: Sequence[Incident]) -> bool:
         case "snooze":
             return incident.active
         case "plan":
-            return incident.active and incident.kind == "single"
+            return incident.active and incident.kind == "single" and incident.asked is None
         case "release":
             return bool(incident.in_force) or any(member.in_force for member in members)
-        case "approve" | "deny":
+        case "once" | "run" | "span" if incident.asked is None or (verb == "run" and not incident.asked.run):
+            return False
+        case "approve" if incident.asked is not None:
+            return False
+        case "approve" | "deny" | "once" | "run" | "span":
             return incident.in_force == "held"
         case "keep" | "extend":
             return incident.in_force == "killed"
@@ -172,6 +203,7 @@ def _release(click: Click, incident: Incident, now_s: float) -> Decision:
         actor=click.actor,
         releases_seq=incident.seq,
         planned=click.verb == "plan",
+        use=USES.get(click.verb),
         evidence=incident.evidence,
     )
 
@@ -197,7 +229,7 @@ def _kill(click: Click, incident: Incident, now_s: float) -> Decision:
 
 def reason_modal(click: Click, subject: str) -> dict[str, Any]:
     """Return the dialog that asks why."""
-    label = "Mark as planned" if click.verb == "plan" else "Release"
+    label = LABELS.get(click.verb, "Release")
     asked = json.encode(Asked(click.verb, click.target, click.channel)).decode()
     field = {
         "type": "plain_text_input",

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, structs, to_builtins
 
+from alerts.approving import LASTS_S, approves
 from alerts.decision import Action, Decision
 from alerts.gateway.book import Book, Verdict, loosens
 from alerts.gateway.keys import Role, Signed, SigningKey, may_sign
@@ -142,6 +143,7 @@ class Orders:
         held = self._book.get(decision.scope)
         if state is State.RELEASED:
             self._check_release(decision, held, now_s)
+            self._check_approval(decision, held)
         elif self._is_settled(decision, state, held, now_s):
             return None
         command = self._command(decision, state, held, now_s)
@@ -159,6 +161,13 @@ class Orders:
                 f"{decision.scope} can't be released by seq {decision.releases_seq}: "
                 f"seq {held.seq} ({held.state}, by {held.actor}) is in force; look at it, then release that"
             )
+
+    def _check_approval(self, decision: Decision, held: Command | None) -> None:
+        if decision.use is not None:
+            asked = None if held is None or held.asked is UNSET else held.asked
+            wrong = approves(asked, decision.use)
+            if wrong:
+                raise RefusedError(f"{decision.scope} can't be approved: {wrong}")
 
     def _is_settled(self, decision: Decision, state: State, held: Command | None, now_s: float) -> bool:
         if held is None:
@@ -192,6 +201,8 @@ class Orders:
             evidence=_evidence(decision),
             rate_per_min=self._rate_per_min if state is State.THROTTLED else UNSET,
             models=self._models if state is State.DOWNGRADED else {},
+            asked=decision.asked or (UNSET if held is None else held.asked),
+            use=decision.use if decision.use and state is State.RELEASED else UNSET,
         )
 
     def _key(self, command: Command, actor: str) -> SigningKey:
@@ -232,6 +243,8 @@ class Orders:
 
 def _expiry(decision: Decision, state: State, held: Command | None, now_s: float) -> float | UnsetType:
     """A detector that raises a command to a harder one never has it end earlier."""
+    if state is State.RELEASED and decision.use:
+        return now_s + LASTS_S[decision.use] if decision.expires_s is None else decision.expires_s
     if state is State.RELEASED or decision.expires_s is None:
         return UNSET
     ends_s = decision.expires_s

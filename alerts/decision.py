@@ -5,6 +5,8 @@ from hashlib import blake2b
 
 from msgspec import Struct
 
+from alerts.gateway.asking import Asked, Use
+
 OBEDIENCE = "obedience"
 """What speaks when a kill is not obeyed, and the kind of scope that its incidents are about."""
 
@@ -35,6 +37,12 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
     calls: int = 0
     says: dict[str, float] = {}
     """Each detector's score at the time, by name."""
+    estimate_usd: float = 0.0
+    """What a call that waits for approval may cost."""
+    tools: tuple[str, ...] = ()
+    """What such a call offers its model."""
+    approvers: tuple[str, ...] = ()
+    """Globs over those who may approve it; anybody who may act if there is none."""
 
 
 class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,6 +50,7 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `actor` is "detector" or a person ("user:alice", "slack:U123"). `window_start_s` names the incident's
     window; `releases_seq` is the command that a release takes back (refused when it is no longer in force).
+    `asked` belongs to a request for approval, `use` to its approval.
     """
 
     at_s: float
@@ -61,6 +70,8 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     planned: bool = False
     """Of a release: what the scope did was meant, so it is trusted at once."""
     evidence: Evidence = Evidence()
+    asked: Asked | None = None
+    use: Use | None = None
 
 
 def incident_id(scope: str, detector: str, window_start_s: float) -> str:

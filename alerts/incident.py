@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import Struct, json
 
 from alerts.decision import OBEDIENCE, Action, Evidence
+from alerts.gateway.asking import Asked
 
 LADDER = {action: rank for rank, action in enumerate(Action)}
 STATE_OF = {
@@ -124,6 +125,11 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
     nudges: int = 0
     timeline: tuple[Moment, ...] = ()
     deliveries: dict[str, Delivery] = {}
+    asked: Asked | None = None
+    """What waits for approval, where the incident is about that."""
+    approved: str = ""
+    """What a person has approved of it, in words."""
+    approved_until_s: float = 0.0
 
     @property
     def active(self) -> bool:

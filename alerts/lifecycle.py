@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from alerts.approving import covers
 from alerts.decision import Action, Decision, Evidence
 from alerts.incident import LADDER, STATE_OF, Act, Incident, Moment, Outcome, Status
 
@@ -43,6 +44,7 @@ def opened(decision: Decision, outcome: Outcome, offset: int, now_s: float) -> I
         score=decision.score,
         actor=decision.actor,
         evidence=decision.evidence,
+        asked=decision.asked,
         began_s=decision.window_start_s or decision.at_s,
         opened_s=now_s,
         heard_s=now_s,
@@ -128,7 +130,10 @@ def _released(incident: Incident, decision: Decision, outcome: Outcome, now_s: f
     )
     if freed.status is not Status.PLANNED:
         freed = _with_status(freed, Status.RELEASED, now_s, decision.actor, decision.reason)
-    return seen(freed, now_s, f"released: {decision.reason}", decision.actor)
+    what = "released" if decision.use is None else covers(decision.use)
+    if decision.use is not None and outcome.expires_s is not None:
+        freed = replace(freed, approved=what, approved_until_s=outcome.expires_s)
+    return seen(freed, now_s, f"{what}: {decision.reason}", decision.actor)
 
 
 def _with_status(incident: Incident, status: Status, now_s: float, who: str, why: str) -> Incident:

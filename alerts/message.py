@@ -60,6 +60,9 @@ def subject(view: View) -> str:
         return f"{count} incidents at once"
     if incident.kind == "group":
         return f"{count} scopes of team {clean(incident.evidence.team)}"
+    if incident.asked is not None:
+        kind, _, name = (incident.asked.agent or incident.asked.team or "agent:unknown").partition(":")
+        return f"{kind} {clean(name)} at gate {clean(incident.asked.gate)}"
     kind, _, name = incident.scope.partition(":")
     if kind == OBEDIENCE:
         return f"kill of {clean(name.replace(':', ' ', 1))}"
@@ -73,6 +76,8 @@ def headline(view: View) -> str:
     'KILLED: agent a'
     """
     incident = view.incident
+    if incident.asked is not None:
+        return f"{_approval_state(incident)}: {subject(view)}"
     if not incident.active and not incident.in_force:
         return f"{incident.status.upper()}: {subject(view)}"
     if incident.detector == OBEDIENCE:
@@ -85,6 +90,12 @@ def headline(view: View) -> str:
     return f"{done}: {subject(view)}"
 
 
+def _approval_state(incident: Incident) -> str:
+    if incident.in_force:
+        return "DENIED" if incident.in_force == "killed" else "APPROVAL NEEDED"
+    return "APPROVED" if incident.approved else "NOT DECIDED" if incident.status is Status.RESOLVED else "TAKEN BACK"
+
+
 def _measure(incident: Incident) -> bool:
     return LADDER[incident.action] >= LADDER[Action.THROTTLE]
 
@@ -92,6 +103,8 @@ def _measure(incident: Incident) -> bool:
 def cost(incident: Incident, clock: Clock = utc) -> str:
     """Say what it costs now against what is usual."""
     evidence = incident.evidence
+    if incident.asked is not None:
+        return f"about {usd(evidence.estimate_usd)} at most for this call"
     now, usual = evidence.seen_usd_per_min, evidence.usual_usd_per_min
     words = f"{usd(now)}/min now, usually {usd(usual)}/min"
     if usual > 0 and now / usual >= 1.5:
@@ -110,6 +123,8 @@ def done(view: View, clock: Clock = utc, safe: Callable[[str], str] = clean) -> 
         return "Shadow mode: nothing was stopped"
     if incident.detector == OBEDIENCE:
         return "The command stays in force. To stop the calls without the gateways, revoke the agent's key"
+    if incident.asked is not None and incident.approved and not incident.in_force:
+        return f"{incident.approved[0].upper()}{incident.approved[1:]}, until {clock(incident.approved_until_s)}"
     if not incident.in_force and incident.watched_until_s:
         return f"Free, on probation until {clock(incident.watched_until_s)}: a part of its limits, a shorter fuse"
     if not incident.in_force:
@@ -149,6 +164,8 @@ def standing(view: View, *, mention: bool = False, clock: Clock = utc) -> str:
 def facts(view: View, clock: Clock = utc) -> list[tuple[str, str]]:
     """Return the labelled details, in reading order, without the empty ones."""
     incident, evidence = view.incident, view.incident.evidence
+    if incident.asked is not None:
+        return _approval_facts(incident, clock)
     scored = incident.kind == "single" and incident.detector != OBEDIENCE
     named = f"{incident.detector} at {incident.score:.1f}" if scored else ""
     found = [
@@ -159,6 +176,21 @@ def facts(view: View, clock: Clock = utc) -> list[tuple[str, str]]:
         ("Detector", named if incident.detector else ""),
         ("Began", clock(incident.began_s)),
         ("Calls", f"{evidence.calls:,}" if evidence.calls else ""),
+    ]
+    return [(label, value) for label, value in found if value]
+
+
+def _approval_facts(incident: Incident, clock: Clock) -> list[tuple[str, str]]:
+    evidence = incident.evidence
+    found = [
+        ("Team", evidence.team),
+        ("Agent", evidence.agent),
+        ("Run", evidence.run),
+        ("Model", evidence.model),
+        ("Tools", ", ".join(evidence.tools[:8])),
+        ("May decide", ", ".join(evidence.approvers)),
+        ("Approval", incident.scope.partition(":")[2]),
+        ("Asked", clock(incident.began_s)),
     ]
     return [(label, value) for label, value in found if value]
 

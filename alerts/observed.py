@@ -31,6 +31,8 @@ def as_decision(command: Command) -> tuple[Decision, Outcome]:
         expires_s=expires_s,
         probation_s=float(command.evidence.get("probation_s", 0.0)),
         planned=bool(command.evidence.get("planned")),
+        asked=None if command.asked is UNSET else command.asked,
+        use=None if command.use is UNSET else command.use,
         evidence=convert(evidence, Evidence, strict=False),
     )
     return decision, Outcome(command.epoch, command.seq, expires_s)

@@ -15,6 +15,7 @@ from streams.assembly import engine_of, judge_of, keys_of, prices_of, rules_of
 from streams.commander import Commander
 from streams.control import Control
 from streams.hearing import Hearing
+from streams.gating import Gating
 from streams.kill_topic import View
 from streams.kill_topic import Wiring as Wires
 from streams.limiting import Sharing, share_limits
@@ -166,6 +167,7 @@ class Service:
             routes = self.people.routes()
             notifier = Notifier(self._put, routes, now_s=self.clock, wiring=self._links(), counted=self._told)
             control = Control(commander, notifier, self.metrics, self.clock)
+            control.gating = Gating(commander, notifier, self.metrics, lambda: self.settings, self.clock)
             await control.start(self.client, self.named["incidents"])
             shared = Sharing(self.settings, self.keys, self.trust, self.client, self.named["limits"], self.clock)
             control.limiting = await share_limits(shared, self.outlet, commander)

@@ -10,6 +10,7 @@ from msgspec import DecodeError
 from alerts.commands import Ordered, Orders, RefusedError
 from alerts.coverage import Coverage, Order
 from alerts.decision import Decision
+from alerts.gateway.asking import Word, decode_word
 from alerts.gateway.keys import Trust
 from alerts.gateway.wire import HEARTBEAT_KEY, Ack, Command, WireError, decode_ack
 from alerts.incident import Outcome
@@ -52,6 +53,8 @@ class Commander:
         self._commands: dict[str, Command] = {}
         self.on_disobedience: Callable[[Disobedience], None] = lambda _: None
         """Told of what a worker saw of a scope that it knows to be stopped."""
+        self.on_word: Callable[[Word], None] = lambda _: None
+        """Told of what a gateway says of approvals."""
         self.on_ack: Callable[[Ack], None] = lambda _: None
         self.rules = ""  # The limits' digest, for heartbeats to name.
         self._told: dict[str, str] = {}
@@ -151,7 +154,7 @@ class Commander:
             try:
                 ack = decode_ack(value)
             except WireError as error:
-                self._hear_of_disobedience(value, error)
+                self._hear_otherwise(value, error)
                 continue
             if ack.env == self.orders.env:
                 self.on_ack(ack)
@@ -159,11 +162,20 @@ class Commander:
                 # A gateway that is new has read everything at once: that can wait for the next beat.
                 self._tell(names) if len(names) <= TOLD_AT_ONCE else self._late.update(names)
 
-    def _hear_of_disobedience(self, value: bytes, error: WireError) -> None:
+    def _hear_otherwise(self, value: bytes, error: WireError) -> None:
+        """Take in what is no ack: disobedience that a worker saw, or a gateway's word about approvals."""
         try:
             self.on_disobedience(decode_disobedience(value))
+            return
+        except DecodeError:
+            pass
+        try:
+            word = decode_word(value)
         except DecodeError:
             log.warning("Ignored an ack: %s", error)
+            return
+        if word.env == self.orders.env:
+            self.on_word(word)
 
     def unconfirmed(self, now_s: float) -> int:
         """Count the commands in force that some gateway does not obey, as far as is known."""

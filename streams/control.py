@@ -14,6 +14,7 @@ from alerts.incident import Act
 from alerts.obedience import Disobedience, not_obeyed
 from streams.commander import Commander
 from streams.compacted import read_compacted
+from streams.gating import Gating
 from streams.limiting import Limiting
 from streams.metrics import Metrics
 from streams.notifier import Notifier
@@ -34,6 +35,7 @@ class Control:
         self._metrics = metrics
         self._clock = clock
         self.limiting: Limiting | None = None
+        self.gating: Gating | None = None
         self._telling: asyncio.Task[None] | None = None
         self._beside: set[asyncio.Task[None]] = set()
         commander.on_disobedience = self.disobeyed

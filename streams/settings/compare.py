@@ -7,12 +7,13 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from streams.settings.audiences import EVERYBODY, Audience, audiences, in_force, leaves
+from streams.settings.gates import Gate
 from streams.settings.live import differing, is_live
 from streams.settings.parts import Limit
 from streams.settings.phrases import Effect, effect, plain, sentence, written
 from streams.settings.root import Settings
 
-IN_WORDS = ("mode", "policy", "limits", "protected", "detectors", "prices", "slack_users", "notify")
+IN_WORDS = ("mode", "policy", "limits", "gates", "protected", "detectors", "prices", "slack_users", "notify")
 """Top-level settings that have words of their own."""
 
 
@@ -31,6 +32,7 @@ def compare(old: Settings, new: Settings) -> list[Change]:
     found = [
         *_policy(old, new),
         *_limits(old, new),
+        *_gates(old, new),
         *_protected(old, new),
         *_detectors(old, new),
         *_prices(old, new),
@@ -119,6 +121,32 @@ def bound(what: str, per: str, value: float) -> str:
 def _measured(what: str, per: str) -> str:
     names = {"usd": "dollars", "depth": "runs within runs"}
     return names.get(what, what) + ("" if what == "depth" else f" {'an' if per == 'hour' else 'a'} {per}")
+
+
+def _gates(old: Settings, new: Settings) -> Iterator[Change]:
+    before, after = ({gate.name: gate for gate in each.gates} for each in (old, new))
+    for name in dict.fromkeys([*before, *after]):
+        was, now = before.get(name), after.get(name)
+        if was == now:
+            continue
+        words = f"{gate_held(now)}, until a person approves" if now else "no longer wait for approval"
+        until = f"; until now: {gate_held(was)}" if was else "; until now: no gate"
+        effect_of: Effect = "tighter" if was is None else "looser" if now is None else ""
+        yield Change(f"gate {name}", "gates", words + until, effect_of)
+
+
+def gate_held(gate: Gate) -> str:
+    """Say which calls a gate holds.
+
+    >>> gate_held(Gate(name="dear", models=("*opus*",), min_estimated_usd=2.5))
+    'calls of *opus* from $2.5 on are held'
+    """
+    parts = ["calls"]
+    for what, globs in (("of agents", gate.agents), ("of teams", gate.teams), ("of", gate.models)):
+        parts += [f"{what} {', '.join(globs)}"] if globs else []
+    parts += [f"that offer {', '.join(gate.tools)}"] if gate.tools else []
+    parts += [f"from ${gate.min_estimated_usd:,g} on"] if gate.min_estimated_usd is not None else []
+    return f"{' '.join(parts)} are held"
 
 
 def _protected(old: Settings, new: Settings) -> Iterator[Change]:

@@ -12,6 +12,7 @@ LIVE = (
     "policy",
     "detectors",
     "limits",
+    "gates",
     "prices",
     "protected",
     "slack",

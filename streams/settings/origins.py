@@ -8,7 +8,7 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from streams.settings.audiences import Audience, audience_of, in_force, leaves
-from streams.settings.compare import bound
+from streams.settings.compare import bound, gate_held
 from streams.settings.document import Document, Path
 from streams.settings.phrases import plain, sentence
 from streams.settings.policy import Override
@@ -30,7 +30,8 @@ def origins(settings: Settings, document: Document, whom: Audience) -> list[Orig
     `whom` names a scope with its team and environment, "" where they aren't known.
     """
     found = [_policy(settings, document, whom, name, value) for name, value in in_force(settings, whom).items()]
-    return [*found, *_limits(settings, document, whom), *_protected(settings, document, whom),
+    return [*found, *_limits(settings, document, whom), *_gates(settings, document, whom),
+            *_protected(settings, document, whom),
             *_detectors(settings, document), *_notify(settings, document)]  # fmt: skip
 
 
@@ -102,6 +103,17 @@ def _whose(glob: str, whom: Audience) -> list[str]:
 def _runs(whose: str, what: str, per: str | None) -> str:
     """A limit on runs that an agent's or team's glob sets holds for each of its runs."""
     return "each of its runs: " if not whose and (what in ("steps", "depth") or per == "run") else whose
+
+
+def _gates(settings: Settings, document: Document, whom: Audience) -> Iterator[Origin]:
+    """Yield the gates that may hold calls of the scope."""
+    kind, _, name = whom.scope.partition(":")
+    agent, team = name if kind == "agent" else "", name if kind == "team" else whom.team
+    for index, gate in enumerate(settings.gates):
+        pairs = ((gate.agents, agent), (gate.teams, team))
+        if all(not globs or not known or any(fnmatchcase(known, glob) for glob in globs) for globs, known in pairs):
+            yield Origin(f"gates[{index}]", f"{gate_held(gate)} until a person approves", gate.name,
+                         document.line_of(("gates", index)))  # fmt: skip
 
 
 def _protected(settings: Settings, document: Document, whom: Audience) -> Iterator[Origin]:

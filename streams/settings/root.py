@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from streams.settings.gates import Gate
 from streams.settings.kafka import Kafka, Topics
 from streams.settings.notify import Notify
 from streams.settings.page import Page
@@ -28,6 +29,8 @@ class Settings(Section):
     detectors: Mapping[str, Parameters] = Field(default_factory=dict)
     """Parameters that differ from a detector's own; `enabled: false` switches it off."""
     limits: tuple[Limit, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    """Calls that wait for a person's approval."""
     prices: Prices = Prices()
     protected: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Globs over `kind:id` that are never stopped by a detector, only warned about."""
@@ -44,3 +47,12 @@ class Settings(Section):
     """Shown to a refused caller: where a person releases."""
     page: Page = Page()
     logs: Logs = Logs()
+
+    @field_validator("gates")
+    @classmethod
+    def _names_are_unique(cls, gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
+        names = [gate.name for gate in gates]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two gates are named {', '.join(twice)}; give each a name of its own")
+        return gates

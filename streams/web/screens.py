@@ -28,6 +28,9 @@ LISTED_MAX = 200
 
 BUTTONS: Mapping[Verb, tuple[str, str]] = {
     "approve": ("Approve", "primary"),
+    "once": ("Approve once", "primary"),
+    "run": ("For the run", ""),
+    "span": ("For an hour", ""),
     "deny": ("Deny", "danger"),
     "release": ("Release", "primary"),
     "plan": ("Mark planned", ""),
