@@ -1,9 +1,12 @@
 """PURE: requests for approval: what is asked becomes a decision to hold, what was used up becomes one too."""
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
 from msgspec import UNSET
 
 from alerts.decision import Action, Decision, Evidence, incident_id
-from alerts.gateway.asking import APPROVAL, Asked, Request, Spent, Use
+from alerts.gateway.asking import APPROVAL, Request, Spent, Use
 from alerts.gateway.limits import Gate
 from alerts.gateway.wire import Command, State
 
@@ -60,11 +63,31 @@ def used_up(spent: Spent, held: Command | None, now_s: float) -> Decision | None
     )
 
 
-def approves(asked: Asked | None, use: Use) -> str:
-    """Say why a request can't be approved so; empty if it can."""
-    if asked is None:
-        return "only a request for approval can be approved"
-    return "it was asked for without a run, so it can't be approved for one" if use == "run" and not asked.run else ""
+def may_approve(actor: str, approvers: Sequence[str]) -> bool:
+    """Tell whether a gate lets somebody decide.
+
+    >>> may_approve("slack:U1", ["slack:U2", "page:*@example.com"]), may_approve("user:ann", [])
+    (False, True)
+    """
+    return not approvers or any(fnmatchcase(actor, glob) for glob in approvers)
+
+
+def may_not(decision: Decision, held: Command | None, now_s: float) -> str:
+    """Say why a person may not decide so about a request; empty if they may, and for all other decisions."""
+    is_request = decision.scope.startswith(f"{APPROVAL}:")
+    if not is_request:
+        return "can't be approved: only a request for approval can" if decision.use else ""
+    if decision.asked is not None:
+        return ""
+    if held is None or held.asked is UNSET:
+        return "is not known: no gateway has asked for that; `brakeline list` shows what waits"
+    if not may_approve(decision.actor, held.evidence.get("approvers", ())):
+        return f"may not be decided by {decision.actor}: its gate names {', '.join(held.evidence['approvers'])}"
+    if decision.use and not held.in_force(now_s):
+        return "is not open any more: it was decided, or its time was over; the next such call asks anew"
+    if decision.use == "run" and not held.asked.run:
+        return "was asked for without a run, so it can't be approved for one"
+    return ""
 
 
 def covers(use: Use) -> str:

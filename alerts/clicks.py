@@ -3,12 +3,12 @@
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, json
 
+from alerts.approving import may_approve
 from alerts.blocks import PREFIX, Target, target_of
 from alerts.decision import Action, Decision, incident_id
 from alerts.gateway.asking import Use
@@ -142,7 +142,7 @@ def refusal(click: Click, role: Role | None, incident: Incident | None, members:
         return "This incident is over and forgotten."
     if incident.scope.startswith("global:") and incident.kind == "single" and RANKS[role] < RANKS["admin"]:
         return "Only an admin may act on everything at once."
-    if incident.asked is not None and not may_approve(click.actor, incident):
+    if incident.asked is not None and not may_approve(click.actor, incident.evidence.approvers):
         return f"Gate {incident.asked.gate} names who may decide: {', '.join(incident.evidence.approvers)}."
     if target_of(incident, members) != click.target:
         return "It has changed since this button was drawn. Look at it as it is now, then press again."
@@ -150,12 +150,6 @@ def refusal(click: Click, role: Role | None, incident: Incident | None, members:
         who = f" by {incident.status_by}" if incident.status_by else ""
         return f"Nothing to do: the incident is {incident.status}{who}."
     return ""
-
-
-def may_approve(actor: str, incident: Incident) -> bool:
-    """Tell whether the gate lets this person decide; `actor` is such as "slack:U1" or "page:a@example.com"."""
-    approvers = incident.evidence.approvers
-    return not approvers or any(fnmatchcase(actor, glob) for glob in approvers)
 
 
 def fits(verb: Verb, incident: Incident, members: Sequence[Incident]) -> bool:

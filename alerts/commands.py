@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, structs, to_builtins
 
-from alerts.approving import LASTS_S, approves
+from alerts.approving import LASTS_S, may_not
 from alerts.decision import Action, Decision
 from alerts.gateway.book import Book, Verdict, loosens
 from alerts.gateway.keys import Role, Signed, SigningKey, may_sign
@@ -141,9 +141,11 @@ class Orders:
         if state is None or decision.shadow:
             return None
         held = self._book.get(decision.scope)
+        refused = may_not(decision, held, now_s)
+        if refused:
+            raise RefusedError(f"{decision.scope} {refused}")
         if state is State.RELEASED:
             self._check_release(decision, held, now_s)
-            self._check_approval(decision, held)
         elif self._is_settled(decision, state, held, now_s):
             return None
         command = self._command(decision, state, held, now_s)
@@ -161,13 +163,6 @@ class Orders:
                 f"{decision.scope} can't be released by seq {decision.releases_seq}: "
                 f"seq {held.seq} ({held.state}, by {held.actor}) is in force; look at it, then release that"
             )
-
-    def _check_approval(self, decision: Decision, held: Command | None) -> None:
-        if decision.use is not None:
-            asked = None if held is None or held.asked is UNSET else held.asked
-            wrong = approves(asked, decision.use)
-            if wrong:
-                raise RefusedError(f"{decision.scope} can't be approved: {wrong}")
 
     def _is_settled(self, decision: Decision, state: State, held: Command | None, now_s: float) -> bool:
         if held is None:
@@ -198,7 +193,7 @@ class Orders:
             incident_id=held.incident_id if held and state is State.RELEASED else decision.incident_id,
             actor=decision.actor,
             expires_at=_expiry(decision, state, held, now_s),
-            evidence=_evidence(decision),
+            evidence=_evidence(decision, held),
             rate_per_min=self._rate_per_min if state is State.THROTTLED else UNSET,
             models=self._models if state is State.DOWNGRADED else {},
             asked=decision.asked or (UNSET if held is None else held.asked),
@@ -253,8 +248,10 @@ def _expiry(decision: Decision, state: State, held: Command | None, now_s: float
     return UNSET if ends_s == float("inf") else ends_s
 
 
-def _evidence(decision: Decision) -> dict[str, Any]:
-    found: dict[str, Any] = to_builtins(decision.evidence)
+def _evidence(decision: Decision, held: Command | None) -> dict[str, Any]:
+    """What is known of a request for approval stays with all that is said of it."""
+    asked = {} if held is None or held.asked is UNSET or decision.asked is not None else held.evidence
+    found: dict[str, Any] = {**asked, **to_builtins(decision.evidence)}
     more: dict[str, Any] = {"planned": True} if decision.planned else {}
     if decision.probation_s:
         more["probation_s"] = decision.probation_s

@@ -14,8 +14,8 @@ from streams import audit, probes
 from streams.assembly import engine_of, judge_of, keys_of, prices_of, rules_of
 from streams.commander import Commander
 from streams.control import Control
-from streams.hearing import Hearing
 from streams.gating import Gating
+from streams.hearing import Hearing
 from streams.kill_topic import View
 from streams.kill_topic import Wiring as Wires
 from streams.limiting import Sharing, share_limits

@@ -6,8 +6,9 @@ from typing import Any
 
 from msgspec import DecodeError, Struct, json, to_builtins
 
-from alerts.decision import Decision
+from alerts.decision import Action, Decision
 from alerts.desk import Audited
+from alerts.gateway.asking import APPROVAL
 from streams.following import follow
 from streams.outlet import Message, Outlet
 from streams.settings import Settings
@@ -39,13 +40,21 @@ def of_hand(decision: Decision, outcome: str, now_s: float) -> Audited:
     return Audited(
         at_s=now_s,
         actor=decision.actor,
-        verb=str(decision.action),
+        verb=_verb(decision),
         incident_id=decision.incident_id,
         scope=decision.scope,
         reason=decision.reason,
         outcome=outcome,
         via="command line",
     )
+
+
+def _verb(decision: Decision) -> str:
+    """Name a decision as the buttons do."""
+    if decision.use is not None:
+        return decision.use
+    is_denied = decision.action is Action.KILL and decision.scope.startswith(f"{APPROVAL}:")
+    return "deny" if is_denied else str(decision.action)
 
 
 class Wanted(Struct, frozen=True, kw_only=True):

@@ -13,9 +13,11 @@ from aiokafka.errors import KafkaError
 from msgspec import Struct
 from msgspec.json import encode
 
+from alerts.approving import may_not
 from alerts.commands import Orders, RefusedError
 from alerts.coverage import Coverage, Order
 from alerts.decision import Action, Decision, incident_id
+from alerts.gateway.asking import Use
 from alerts.gateway.keys import Role, SigningKey, Trust
 from alerts.gateway.wire import Ack, Command, WireError, decode_ack, split_scope
 from streams import audit
@@ -174,6 +176,9 @@ def _is_served(view: View, now_s: float) -> bool:
 
 def refuse_stale(decision: Decision, held: Command | None, now_s: float) -> None:
     """Refuse a release of what isn't in force (any more), before the service is bothered with it."""
+    refused = may_not(decision, held, now_s)
+    if refused:
+        raise RefusedError(f"{decision.scope} {refused}")
     if decision.action is not Action.RELEASE:
         return
     if held is None or not held.in_force(now_s):
@@ -203,6 +208,7 @@ def decision_by_hand(
     for_s: float | None = None,
     seq: int | None = None,
     planned: bool = False,
+    use: Use | None = None,
 ) -> Decision:
     """Return the decision of a person; `for_s` is how long it holds (None: until it is released)."""
     return Decision(
@@ -216,6 +222,7 @@ def decision_by_hand(
         expires_s=None if for_s is None else now_s + for_s,
         releases_seq=seq,
         planned=planned,
+        use=use,
     )
 
 

@@ -11,12 +11,13 @@ from msgspec import Struct
 
 from alerts.apportion import Apportioner
 from alerts.gateway.keys import Role, SigningKey, Trust
-from alerts.gateway.limits import RULES_KEY, Limit, PriceTable, Rules, Shares, digest, key_of, read, sign
+from alerts.gateway.limits import RULES_KEY, Gate, Limit, PriceTable, Rules, Shares, digest, key_of, read, sign
 from alerts.gateway.pricing import UnitPrice
 from alerts.gateway.wire import VERSION, Ack, WireError
 from streams.assembly import prices_of
 from streams.commander import Commander
 from streams.compacted import read_compacted
+from streams.gating import gates_of
 from streams.outlet import Message, Outlet
 from streams.prices import listed_models
 from streams.settings import Settings
@@ -85,8 +86,10 @@ class Limiting:
         try:
             rows = await read_compacted(self._sharing.client, self._topic)
         except KafkaError as error:
-            if limits_of(self._settings):
-                log.error("Limits do not reach the gateways: %s; create it with brakeline topics --create", error)
+            if limits_of(self._settings) or gates_of(self._settings):
+                log.error(
+                    "Limits and gates do not reach the gateways: %s; create it with brakeline topics --create", error
+                )
             return
         for key, value in rows.items():
             try:
@@ -135,18 +138,19 @@ class Limiting:
             await self._write([*records, *buried])
 
     async def _publish(self) -> None:
-        limits = limits_of(self._settings)
+        limits, gates = limits_of(self._settings), gates_of(self._settings)
         approver, commander = self._keys.get(Role.APPROVER), self._keys.get(Role.COMMANDER)
-        if not limits and not self._had:
+        if not limits and not gates and not self._had:
             return
         if approver is None or commander is None:
             log.error(
-                "Limits do not reach the gateways: the approver's and the commander's key are needed to sign them"
+                "Limits and gates do not reach the gateways: "
+                "the approver's and the commander's key are needed to sign them"
             )
             return
         self._seq += 1
         # Prices first: limits that hold without them would count every model at the ceiling price.
-        made: list[Rules | PriceTable] = [*self._price_tables(), self._rules(limits)]
+        made: list[Rules | PriceTable] = [*self._price_tables(), self._rules(limits, gates)]
         news = [each for each in made if not _same(each, self._written.get(key_of(each)))]
         signers = {key_of(each): approver if isinstance(each, Rules) else commander for each in news}
         await self._write([(key_of(each), sign(each, signers[key_of(each)])) for each in news])
@@ -154,12 +158,12 @@ class Limiting:
         self._had |= signers.keys()
         rules = self._written[RULES_KEY]
         assert isinstance(rules, Rules)
-        self._commander.rules = digest(rules) if limits else ""
+        self._commander.rules = digest(rules) if limits or gates else ""
 
-    def _rules(self, limits: tuple[Limit, ...]) -> Rules:
+    def _rules(self, limits: tuple[Limit, ...], gates: tuple[Gate, ...]) -> Rules:
         return Rules(
             v=VERSION, env=self._settings.keys.env, writer="service", epoch=self._epoch, seq=self._seq,
-            issued_at=self._clock(), limits=limits, unknown=_plain(self._prices.of("", self._clock())),
+            issued_at=self._clock(), limits=limits, gates=gates, unknown=_plain(self._prices.of("", self._clock())),
         )  # fmt: skip
 
     def _price_tables(self) -> list[PriceTable]:

@@ -29,7 +29,7 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Name the request: a caller that tries again, at whichever gateway, asks for the same.
 
         >>> Asked(gate="dear", agent="agent:a").scope
-        'approval:b09de6c7e4d7e24a'
+        'approval:161ddc8e77c4642e'
         """
         return f"{APPROVAL}:{blake2b(msgspec.json.encode(self), digest_size=8).hexdigest()}"
 

@@ -2,14 +2,17 @@
 
 import getpass
 import json
+import re
 import time
 from typing import Annotated, Any
 
 import typer
-from msgspec import to_builtins
+from msgspec import UNSET, to_builtins
 
+from alerts.approving import covers
 from alerts.coverage import states
 from alerts.decision import Action
+from alerts.gateway.asking import APPROVAL, Use
 from alerts.gateway.wire import Command
 from streams.cli.common import BrokerOption, Code, ConfigOption, JsonOption, quiet_logs, say, settings_of
 
@@ -57,6 +60,57 @@ def release(
     _order(config, broker, scope, Action.RELEASE, reason, actor, seq=seq, planned=planned)
 
 
+Request = Annotated[
+    str, typer.Argument(metavar="ID", help="As the refusal, the incident or `brakeline list` names it.")
+]
+
+
+@app.command(rich_help_panel=PANEL)
+def approve(
+    request: Request,
+    reason: Reason,
+    once: Annotated[bool, typer.Option("--once", help="One call, within 15 minutes (this is what is meant).")] = False,
+    run: Annotated[bool, typer.Option("--run", help="The run with all below it, for a day at most.")] = False,
+    span: Annotated[
+        str | None,
+        typer.Option("--for", metavar="SPAN", help="All such calls of the agent: 30m, 1h, 2d.", show_default=False),
+    ] = None,
+    actor: As = None,
+    config: ConfigOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Let a call go out that waits at an approval gate. Works without the service too; needs the approver's key."""
+    if once + run + (span is not None) > 1:
+        raise typer.BadParameter("choose one of --once, --run and --for", param_hint="--once / --run / --for")
+    for_s = None if span is None else _seconds(span)
+    use: Use = "run" if run else "once" if span is None else "span"
+    _order(config, broker, _request(request), Action.RELEASE, reason, actor, use=use, for_s=for_s)
+
+
+@app.command(rich_help_panel=PANEL)
+def deny(
+    request: Request,
+    reason: Reason,
+    actor: As = None,
+    config: ConfigOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Refuse a call that waits at an approval gate, or take an approval back; stays so until it is approved."""
+    _order(config, broker, _request(request), Action.KILL, reason, actor)
+
+
+def _request(name: str) -> str:
+    return name if name.startswith(f"{APPROVAL}:") else f"{APPROVAL}:{name}"
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    span_s = float(found[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2]] if found else 0.0
+    if not 0 < span_s <= 7 * 86_400:
+        raise typer.BadParameter(f"{text!r}: write a span of up to 7d, such as 30m or 1h", param_hint="--for")
+    return span_s
+
+
 def _order(config: Any, broker: Any, scope: str, action: Action, reason: str, actor: str | None, **kwargs: Any) -> None:
     from streams.by_hand import decision_by_hand, order
 
@@ -64,9 +118,8 @@ def _order(config: Any, broker: Any, scope: str, action: Action, reason: str, ac
     settings = settings_of(config, broker)
     decision = decision_by_hand(scope, action, reason, f"user:{actor or getpass.getuser()}", time.time(), **kwargs)
     command = order(settings, decision)
-    typer.echo(
-        f"{command.scope} is {command.state} (seq {command.seq}, epoch {command.epoch}) {_until(command)}".strip()
-    )
+    state = command.state if command.use is UNSET else covers(command.use)
+    typer.echo(f"{command.scope} is {state} (seq {command.seq}, epoch {command.epoch}) {_until(command)}".strip())
 
 
 def _until(command: Command) -> str:

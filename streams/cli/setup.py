@@ -26,7 +26,8 @@ def validate(
     overrides = len(settings.policy.overrides)
     typer.echo(
         f"{file}: fine. mode {settings.mode}, Kafka at {','.join(settings.kafka.bootstrap)}, "
-        f"{len(settings.limits)} limits, {len(settings.gates)} gates, {overrides} overrides, {len(settings.protected)} protected scopes."
+        f"{len(settings.limits)} limits, {len(settings.gates)} gates, "
+        f"{overrides} overrides, {len(settings.protected)} protected scopes."
     )
 
 

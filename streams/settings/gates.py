@@ -10,7 +10,7 @@ Glob = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Gate(Section):
-    """Holds each call to which all that is given applies until a person approves it: once, for its run, or for a time."""
+    """Holds each call to which all that is given applies until a person approves it: once, for its run, for a time."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     """Shown to callers and to whoever decides."""
