@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from alerts.approving import covers
+from alerts.approving import LASTS_S, covers
 from alerts.decision import Action, Decision, Evidence
 from alerts.incident import LADDER, STATE_OF, Act, Incident, Moment, Outcome, Status
 
@@ -131,8 +131,9 @@ def _released(incident: Incident, decision: Decision, outcome: Outcome, now_s: f
     if freed.status is not Status.PLANNED:
         freed = _with_status(freed, Status.RELEASED, now_s, decision.actor, decision.reason)
     what = "released" if decision.use is None else covers(decision.use)
-    if decision.use is not None and outcome.expires_s is not None:
-        freed = replace(freed, approved=what, approved_until_s=outcome.expires_s)
+    if decision.use is not None:
+        ends_s = outcome.expires_s or now_s + LASTS_S[decision.use]
+        freed = replace(freed, approved=what, approved_until_s=ends_s)
     return seen(freed, now_s, f"{what}: {decision.reason}", decision.actor)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,13 +94,15 @@ def opener(url: str, relay_port: int, state: Path) -> Opener:
             beside.write_bytes(msgspec.msgpack.encode((trust, gateway.guard.snapshot())))
             beside.replace(state)
 
-        given = gateway.order
+        def telling(change: Callable[..., None]) -> Callable[..., None]:
+            def changed(*arguments: Any, **more: Any) -> None:
+                change(*arguments, **more)
+                tell()
 
-        def order(*arguments: Any, **more: Any) -> None:
-            given(*arguments, **more)
-            tell()
+            return changed
 
-        gateway.order = order  # type: ignore[method-assign]
+        gateway.order = telling(gateway.order)  # type: ignore[method-assign]
+        gateway.gate = telling(gateway.gate)  # type: ignore[method-assign]
         tell()
         async with relayed(relay_port, upstream), httpx.AsyncClient(base_url=url, timeout=20) as client:
             yield LiteLlmAdapter(client, lambda agent: {"authorization": f"Bearer sk-{agent}"})

@@ -7,11 +7,15 @@ from typing import Any
 
 from aiohttp import web
 from msgspec import json, msgpack
+from msgspec.structs import replace
 from signing import ENV, KEYS
 
+from alerts.approving import asks
 from alerts.commands import Orders
 from alerts.decision import Action, Decision, Evidence
 from alerts.desk import Audited, Desk, Office
+from alerts.gateway.asking import Asked, Request
+from alerts.gateway.limits import Gate
 from alerts.gateway.wire import Ack, encode_ack
 from alerts.incident import Act, Incident, Outcome, encode_row
 from alerts.incidents import Book
@@ -173,6 +177,15 @@ def course(filled: Filled, run: str, name: str, usd_per_min: float, minutes: int
             "its context grows by 12 % a step", began_s, usd_per_min * minute,
         )  # fmt: skip
         filled.pulse([], [said])
+
+
+def held_call(filled: Filled) -> Incident:
+    """Hold a call at a gate."""
+    asked = Asked(gate="dear", agent="agent:coder-7", team="team:research", run="4f1c")
+    request = Request(env=ENV, gateway="gw-a", asked=asked, model="claude-opus-4", estimate_micro_usd=4_200_000)
+    decision = asks(request, Gate(name="dear", approvers=("page:*",)), None, filled.now_s)
+    assert decision is not None
+    return filled.decide(replace(decision, incident_id="incident-dear"))
 
 
 def gateways(filled: Filled, stale: int = 1) -> None:

@@ -31,18 +31,18 @@ class Held(Struct, frozen=True, gc=False):
     who: Identity
     caller: Caller
     model: str
-    tools: tuple[str, ...]
+    tools: tuple[str, ...] | None
     micro_usd: int
 
 
 def matches(gate: Gate, call: Held) -> bool:
-    """Tell whether a gate is about a call. What a caller says of itself adds to that; a model not told may be any."""
+    """Tell whether a gate is about a call. What a caller says of itself adds to that; what isn't told may be any."""
     who = call.who
     return (
         _one(gate.agents, (who.agent, who.claimed_agent))
         and _one(gate.teams, (call.caller.team.removeprefix("team:"), who.claimed_team))
         and (not call.model or _one(gate.models, tuple(names_of(call.model))))
-        and _one(gate.tools, call.tools)
+        and (call.tools is None or _one(gate.tools, call.tools))
         and (gate.over_micro_usd is None or call.micro_usd >= gate.over_micro_usd)
     )
 
@@ -68,7 +68,7 @@ class Approvals:
 
     def learn(self, command: Command) -> None:
         """Take in the latest accepted command about an approval."""
-        if not isinstance(command.asked, Asked):
+        if not isinstance(command.asked, Asked) or command.asked.scope != command.scope:
             return
         self._asked.pop(command.scope, None)
         asked = command.asked
@@ -85,7 +85,7 @@ class Approvals:
         for gate in gates:
             if not matches(gate, call) or self._is_covered(gate.name, call, now_s):
                 continue
-            asked = _asked(gate.name, call)
+            asked = asked_by(gate.name, call)
             held = self._book.get(asked.scope)
             if held is None or not self._is_fresh(held, now_s):
                 return self._refusal(gate, asked, held, call, now_s)
@@ -154,13 +154,14 @@ class Approvals:
             self._asked.popitem(last=False)
         self.words.append(
             Request(
-                env=self._env, gateway=self.gateway, asked=asked, model=call.model[:512], tools=call.tools[:32],
+                env=self._env, gateway=self.gateway, asked=asked, model=call.model[:512], tools=(call.tools or ())[:32],
                 estimate_micro_usd=call.micro_usd, seen=(0, 0) if held is None else held.order,
             )
         )  # fmt: skip
 
 
-def _asked(gate: str, call: Held) -> Asked:
+def asked_by(gate: str, call: Held) -> Asked:
+    """Return what a caller asks for."""
     caller = call.caller
     return Asked(gate=gate, agent=caller.agent[:512], team=caller.team[:512], run=call.who.run[:512])
 
@@ -188,7 +189,8 @@ def _keep(grants: OrderedDict[tuple[str, str], dict[str, Command]], key: tuple[s
 def _reason(gate: Gate, call: Held) -> str:
     what = [call.model or "a call"]
     if gate.tools:
-        what.append(f"with {', '.join(t for t in call.tools if _one(gate.tools, (t,)))}"[:200])
+        offered = ", ".join(name for name in call.tools or () if _one(gate.tools, (name,)))
+        what.append(f"with {offered or 'tools that are not told'}"[:200])
     if gate.over_micro_usd is not None:
         what.append(f"for about ${call.micro_usd / 1e6:,.2f}")
     return f"gate {gate.name}: {' '.join(what)} needs a person's approval"

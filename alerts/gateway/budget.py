@@ -25,7 +25,8 @@ class Load(Struct, frozen=True, gc=False):
     output_tokens: int = OUTPUT_TOKENS
     cached_tokens: int = 0
     cache_write_tokens: int = 0
-    tools: tuple[str, ...] = ()
+    tools: tuple[str, ...] | None = None
+    """What it offers its model; None if that isn't known."""
 
     @property
     def takes(self) -> bool:

@@ -10,6 +10,7 @@ from .identity import Identity
 
 FIELDS = ("agent", "team", "claimed_agent", "claimed_team", "workflow", "run", "parents", "model")
 TOKENS_MAX = 10**8
+NONE = "-"
 
 
 class HeaderNames(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,7 +18,8 @@ class HeaderNames(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     `agent` and `team` must be set by the gateway itself after authentication; it must strip them from requests.
     `parents` lists run ids, nearest first, `tools` names, separated by commas. What a call may take is told by
-    `input_tokens`, or else by the size of its body, `body_bytes`, and by `max_tokens`.
+    `input_tokens`, or else by the size of its body, `body_bytes`, and by `max_tokens`. These, `model` and
+    `tools` ("-" for none) are the gateway's to set or to strip too: what isn't told may be any to an approval gate.
     """
 
     agent: str = "x-brakeline-agent"
@@ -49,12 +51,16 @@ def load_of(headers: Mapping[str, str], names: HeaderNames) -> Load:
     return Load(
         max(1, guess if told is None else told),
         USUAL.output_tokens if output is None else output,
-        tools=_parts(headers.get(names.tools, "")) if names.tools else (),
+        tools=_tools(headers.get(names.tools, "") if names.tools else ""),
     )
 
 
 def _parts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())[:32]
+
+
+def _tools(text: str) -> tuple[str, ...] | None:
+    return None if not text.strip() else tuple(name for name in _parts(text) if name != NONE)
 
 
 def _number(headers: Mapping[str, str], name: str) -> int | None:

@@ -50,6 +50,24 @@ def said(old: str, new: str) -> list[tuple[str, str, str]]:
             ("run:*", "looser", "at most 90 steps a run; until now: at most 9 steps a run"),
         ),
         (
+            "gates: [{name: dear, models: ['*opus*'], min_estimated_usd: 2}]",
+            "gates: []",
+            (
+                "gate dear",
+                "looser",
+                "no longer wait for approval; until now: calls of *opus* from $2 on are held",
+            ),
+        ),
+        (
+            "",
+            "gates: [{name: shell, teams: [lab], tools: [shell]}]",
+            (
+                "gate shell",
+                "tighter",
+                "calls of teams lab that offer shell are held, until a person approves; until now: no gate",
+            ),
+        ),
+        (
             "protected: ['team:a']",
             "protected: []",
             ("team:a", "tighter", "may be stopped by a detector again"),
@@ -137,6 +155,9 @@ limits:
   - {scope: "agent:*", usd: 50, per: hour}
   - {scope: "agent:batch-*", usd: 20, per: hour}
   - {scope: "run:*", steps: 500}
+gates:
+  - {name: dear, models: ["*opus*"], agents: ["batch-*"]}
+  - {name: shell, tools: [shell], teams: [lab]}
 """
 
 
@@ -156,6 +177,8 @@ def test_each_value_in_force_is_shown_with_where_it_comes_from() -> None:
     assert found["at most $20 an hour"] == ("agent:batch-*", 10)
     assert found["its runs: at most 500 steps a run"] == ("run:*", 11)
     assert "at most $50 an hour" not in found
+    assert found["calls of agents batch-* of *opus* are held until a person approves"] == ("dear", 13)
+    assert not any("shell" in words for words in found)
 
 
 def test_others_have_what_the_file_says_for_everybody() -> None:

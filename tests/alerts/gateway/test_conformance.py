@@ -11,7 +11,9 @@ from gateways import Adapter, Opener, Upstream, open_asgi, open_httpx, open_http
 from litellm_adapter import litellm_opener
 from real_gateways import needs
 
+from alerts.gateway.asking import Asked
 from alerts.gateway.fake import FakeGateway
+from alerts.gateway.limits import Gate
 
 LITELLM = pytest.param("litellm", id="litellm", marks=[needs("litellm"), pytest.mark.timeout(300)])
 CUTS_STREAMS = [
@@ -109,6 +111,28 @@ async def test_a_downgrade_reaches_the_upstream(adapter: Adapter, gateway: FakeG
     assert (await adapter.call("a")).status == 200
     assert (await adapter.call("b")).status == 200
     assert upstream.models == ["small", "large"]
+
+
+@every
+async def test_a_call_at_a_gate_waits_for_a_person_and_goes_out_exactly_as_approved(
+    adapter: Adapter, gateway: FakeGateway, upstream: Upstream
+) -> None:
+    gateway.gate(Gate(name="dear", models=("large",), agents=("a",)))
+    reply = await adapter.call("a")
+
+    assert (reply.status, reply.error["code"], upstream.calls) == (403, "approval_needed", 0)
+    assert reply.headers["x-should-retry"] == "false"
+    asked, approval = Asked(gate="dear", agent="agent:a", team="team:t"), reply.error["approval_id"]
+    assert asked.scope == f"approval:{approval}"
+    assert (await adapter.call("b")).status == 200
+
+    gateway.approve(approval, "once", asked)
+    assert [(await adapter.call("a")).status for _ in range(2)] == [200, 403]
+    gateway.approve(approval, "span", asked)
+    assert [(await adapter.call("a")).status for _ in range(2)] == [200, 200]
+    gateway.deny(approval, asked)
+    assert (await adapter.call("a")).error["code"] == "approval_denied"
+    assert upstream.calls == 4
 
 
 @cutting

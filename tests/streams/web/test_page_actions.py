@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
-from pages import Filled, runaway
+from pages import Filled, held_call, runaway
 
 from alerts.clicks import VERBS
 from alerts.decision import Action
@@ -156,3 +156,25 @@ async def test_a_form_that_makes_no_sense_is_refused(filled: Filled, client: Cli
     sent = {**await form(client), "verb": "release", "reason": "let me", **fields}
     assert (await client.post(ADDRESS, data=sent, headers=FROM_HERE)).status == 400
     assert filled.decisions == []
+
+
+@pytest.mark.parametrize(("verb", "action", "use"), [("once", "release", "once"), ("run", "release", "run"),
+                                                     ("span", "release", "span"), ("deny", "kill", None)])  # fmt: skip
+async def test_a_call_that_waits_at_a_gate_is_approved_or_denied(
+    client: Client, filled: Filled, verb: str, action: str, use: str | None
+) -> None:
+    incident = held_call(filled)
+    page = await (await client.get("/incidents/incident-dear")).text()
+    assert "APPROVAL NEEDED: agent coder-7 at gate dear" in page
+    assert "about $4.20 at most for this call" in page
+    assert re.findall(r'name="verb" value="(\w+)"', page) == [
+        "once", "run", "span", "deny", "acknowledge", "snooze",
+    ]  # fmt: skip
+    hidden = {n: unescape(v) for n, v in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page)}
+
+    sent = {**hidden, "verb": verb, "reason": "the migration needs it"}
+    answer = await client.post("/incidents/incident-dear", data=sent, headers=FROM_HERE, allow_redirects=False)
+
+    assert answer.status == 303
+    (made,) = filled.decisions
+    assert (made.action, made.use, made.scope, made.actor) == (action, use, incident.scope, "page:local")
