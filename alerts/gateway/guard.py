@@ -190,7 +190,9 @@ class Guard:
     def restore_used(self, content: bytes) -> None:
         """Take in what was used of the limits before a restart, after `restore`; raise WireError if it is damaged."""
         held = (entry.command for entry in self.book.entries.values())
-        self.budget.restore_used(content, [each for each in held if each.state is State.RELEASED])
+        self.budget.restore_used(
+            content, [each for each in held if each.state is State.RELEASED and each.asked is UNSET]
+        )
 
     def _in_force(self, who: Identity, now_s: float) -> list[Command]:
         active = self.book.active
