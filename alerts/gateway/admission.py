@@ -45,19 +45,25 @@ class Admission:
     def end(self) -> None:
         """Settle with what has passed; a second time changes nothing. A failure took nothing."""
         meter, self._meter = self._meter, None
-        if self._failed or meter is None:
-            if self._failed:
-                self.settle(Usage())
+        if self._failed:
+            self.fail()
+            return
+        if meter is None:
             return
         meter.end()
         if meter.told is None and not meter.streams:
-            # Nobody said what it took: it stays counted at its estimate.
+            self.lose()
             return
         self.settle(meter.usage(self._load.input_tokens), meter.model)
 
     def fail(self) -> None:
-        """Settle a call that never got an answer."""
+        """Settle a call that took nothing: it never reached the provider, or was answered with an error."""
         self.settle(Usage())
+
+    def lose(self) -> None:
+        """Settle a call of which nobody knows what it took, a timeout's say, with its estimate."""
+        if self.answer.ticket is not None:
+            self._gate.lose(self.answer.ticket)
 
     def settle(self, usage: Usage, model: str = "", cost_micro_usd: int | None = None) -> None:
         """Replace the reservation with what the call took; a second time changes nothing.

@@ -61,8 +61,9 @@ class Brakes:
         except CutError:
             await watched.end()
         finally:
-            # Where the application gave up before its answer was whole.
+            # Where the application gave up before its answer was whole, or before it began.
             call.end()
+            call.lose()
 
     async def _refuse(self, answer: Answer, send: Send) -> None:
         body, headers = self._gate.refusal(answer)

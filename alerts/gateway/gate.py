@@ -60,6 +60,11 @@ class Gate:
         """Return the body and headers of a 403."""
         return denial_body(answer, self._release_url), denial_headers(answer)
 
+    def lose(self, ticket: Ticket) -> None:
+        """Let a reservation stand for what a call took."""
+        with self._lock:
+            self.guard.budget.settle(ticket, ticket.estimate)
+
     def settle(self, ticket: Ticket, usage: Usage, model: str, cost_micro_usd: int | None = None) -> None:
         """Replace a reservation with what a call took; `cost_micro_usd` where an adapter knows better."""
         with self._lock:

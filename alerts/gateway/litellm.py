@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from litellm.exceptions import APIConnectionError, Timeout
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy._types import ProxyException
 
@@ -109,7 +110,9 @@ class Brakes(CustomLogger):  # type: ignore[misc]
     ) -> AsyncIterator[Any]:
         """Pass chunks on until the caller is stopped; called by the proxy for each stream."""
         who = self._identify(user_api_key_dict, request_data)
-        streamed = Streamed(who, request_data, self._source)
+        admitted = self._admitted.get(str(request_data.get("litellm_call_id")))
+        streamed = Streamed(who, request_data, self._source, is_limited=admitted is not None)
+        is_whole = False
         try:
             async for chunk in response:
                 streamed.take(chunk)
@@ -119,9 +122,27 @@ class Brakes(CustomLogger):  # type: ignore[misc]
                     await response.aclose()
                     raise Refusal(answer, self._release_url)
                 yield chunk
+            is_whole = True
         except (asyncio.CancelledError, GeneratorExit):
             streamed.end("cancelled")
             raise
+        finally:
+            # LiteLLM says what a whole one took, and nothing of one that ends before its time.
+            if admitted is not None and not is_whole:
+                admitted.settle(*streamed.used())
+                self._admitted.pop(str(request_data.get("litellm_call_id")), None)
+
+    async def async_post_call_failure_hook(
+        self,
+        request_data: dict[str, Any],
+        original_exception: Exception,
+        user_api_key_dict: Any,
+        traceback_str: str | None = None,
+    ) -> None:
+        """Settle a call that has failed for good, after all retries and fallbacks; called by the proxy."""
+        admitted = self._admitted.pop(str(request_data.get("litellm_call_id")), None)
+        if admitted is not None:
+            (admitted.fail if is_answered(original_exception) else admitted.lose)()
 
     async def async_log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """Settle and report what a call took; called by LiteLLM after each."""
@@ -141,10 +162,7 @@ class Brakes(CustomLogger):  # type: ignore[misc]
             self._admitted[call_id] = admitted
 
     def _settle(self, kwargs: Mapping[str, Any]) -> None:
-        """Settle with what LiteLLM knows; a cache hit takes nothing.
-
-        A call that failed, or was cut, stays counted at its estimate: a retry or fallback goes by the same id.
-        """
+        """Settle with what LiteLLM knows; a cache hit takes nothing."""
         admitted = self._admitted.pop(str(kwargs.get("litellm_call_id") or ""), None)
         told = kwargs.get("standard_logging_object")
         if admitted is None or not isinstance(told, dict):
@@ -171,6 +189,17 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         who, digest = self._callers.get(str(payload.get("litellm_call_id")), (None, None))
         passed = kwargs.get("passthrough_logging_payload")
         source.put(lambda: event_of_payload(payload, who, passed, gateway=source.gateway, digest=digest))
+
+
+def is_answered(error: Exception) -> bool:
+    """Tell whether the provider, or the proxy, answered a call with an error, which nobody bills.
+
+    LiteLLM gives connections that broke and timeouts status codes too; those may have been billed.
+    """
+    if isinstance(error, APIConnectionError | Timeout):
+        return False
+    code = str(getattr(error, "status_code", None) or getattr(error, "code", None) or "")
+    return code.isdigit() and int(code) >= 400
 
 
 class Refusal(ProxyException):  # type: ignore[misc]

@@ -67,16 +67,19 @@ class Streamed:
     It goes by the id that LiteLLM would log it under, so that it is counted once in any case.
     """
 
-    def __init__(self, who: Identity, data: Mapping[str, Any], source: Source | None) -> None:
+    def __init__(
+        self, who: Identity, data: Mapping[str, Any], source: Source | None, *, is_limited: bool = False
+    ) -> None:
         self._who = who
         self._data = data
         self._source = source
+        self._counts = source is not None or is_limited
         self._began_s = source.clock() if source else 0.0
         self._meter = Meter({"content-type": "text/event-stream"})
 
     def take(self, chunk: Any) -> None:
         """Count a chunk: an object of LiteLLM's, or what the provider sent."""
-        if self._source is None:
+        if not self._counts:
             return
         if isinstance(chunk, bytes | str):
             self._meter.feed(chunk.encode() if isinstance(chunk, str) else chunk)
@@ -89,6 +92,11 @@ class Streamed:
         if source is not None:
             ended_s, prompt = source.clock(), prompt_of(self._data)
             source.put(lambda: self._event(source, status, ended_s, prompt))
+
+    def used(self) -> tuple[Usage, str]:
+        """Return what has passed until now, and of which model."""
+        self._meter.end()
+        return self._meter.usage(said_tokens(prompt_of(self._data))), self._meter.model
 
     def _event(self, source: Source, status: str, ended_s: float, prompt: list[Any]) -> Event:
         meter = self._meter

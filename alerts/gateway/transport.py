@@ -46,9 +46,7 @@ class Watch:
 
         Raises where there is no saying why within the stream: it isn't one of events, or an event is half out.
         """
-        if self._call is not None:
-            self._call.feed(chunk)
-        self._admitted.feed(chunk)
+        self.take(chunk)
         answer = self._admitted.look()
         if answer is None:
             self._between_events = chunk.endswith(EVENT_ENDS)
@@ -57,6 +55,12 @@ class Watch:
         if not self._speaks or not self._between_events:
             raise self._stopped(answer)
         return b"event: error\ndata: " + self._gate.refusal(answer)[0] + b"\n\n"
+
+    def take(self, chunk: bytes) -> None:
+        """Count a chunk."""
+        if self._call is not None:
+            self._call.feed(chunk)
+        self._admitted.feed(chunk)
 
     def end(self, status: str = "ok") -> None:
         """Settle and report what was used; a second time changes nothing."""
@@ -125,7 +129,9 @@ class Transport:
             return b""
 
     def _fail(self, admitted: Admission, call: Call | None, error: BaseException) -> None:
-        admitted.fail()
+        # Once a request is out the provider may bill for it, whoever waits for the answer or not.
+        sent_nothing = (self.library.ConnectError, self.library.ConnectTimeout, self.library.PoolTimeout)
+        (admitted.fail if isinstance(error, sent_nothing) else admitted.lose)()
         if call is not None:
             timeout, given_up = isinstance(error, self.library.TimeoutException), not isinstance(error, Exception)
             call.end("timeout" if timeout else "cancelled" if given_up else failed(type(error).__name__))
@@ -135,6 +141,11 @@ class Transport:
         if call is not None:
             call.answered(response.status_code, response.headers)
         watch = Watch(self._gate, admitted, response.headers, self.stopped, call)
+        if response.is_closed:
+            # Whole already, as a cache's: nobody reads its stream.
+            watch.take(response.content)
+            watch.end()
+            return response
         response.stream = self.watched(response.stream, watch)
         return response
 

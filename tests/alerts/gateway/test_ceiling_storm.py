@@ -16,7 +16,7 @@ from alerts.gateway.limits import Limit, sign
 from alerts.gateway.wire import Ack
 
 DOLLAR = Limit("agent:a", "micro_usd", "hour", 1_000_000)
-GATEWAYS, CALLERS, SEEDS = ("gw-0", "gw-1", "gw-2"), 300, 100
+GATEWAYS, CALLERS, CALLS_EACH, SEEDS = ("gw-0", "gw-1", "gw-2"), 300, 3, 100
 
 
 class Storm:
@@ -52,12 +52,13 @@ class Storm:
         return httpx.Response(200, json={"model": "m", "usage": usage})
 
     async def call(self, client: httpx.AsyncClient, name: str) -> None:
-        await asyncio.sleep(0)
-        body = {"model": "m", "max_tokens": self.rng.randrange(1, 20_000), "messages": []}
-        response = await client.post("http://upstream/v1/chat/completions", json=body)
-        self.refused += response.status_code == 403
-        if self.rng.random() < 0.05:
-            self.report(name)
+        for _ in range(CALLS_EACH):
+            await asyncio.sleep(0)
+            body = {"model": "m", "max_tokens": self.rng.randrange(1, 20_000), "messages": []}
+            response = await client.post("http://upstream/v1/chat/completions", json=body)
+            self.refused += response.status_code == 403
+            if self.rng.random() < 0.05:
+                self.report(name)
 
     async def run(self) -> None:
         inner = httpx.MockTransport(self.answer)
@@ -78,7 +79,7 @@ def test_no_storm_spends_more_than_the_limit_and_what_its_estimates_were_too_low
     assert all(storm.spent <= DOLLAR.amount + storm.low for storm in done)
     honest = [storm for storm in done if storm.honest]
     assert all(storm.low == 0 and storm.refused for storm in honest), "who is never refused proves nothing"
-    assert min(storm.spent for storm in honest) > DOLLAR.amount / 4
+    assert min(storm.spent for storm in honest) > DOLLAR.amount / 2
     worst = max(storm.spent for storm in honest), max(storm.spent for storm in done) - DOLLAR.amount
     print(f"worst of {SEEDS} storms: spent ${worst[0] / 1e6:.4f} of $1 where estimates are never too low,")
     print(f"overspent ${worst[1] / 1e6:.4f} where they are")

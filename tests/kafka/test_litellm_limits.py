@@ -1,0 +1,150 @@
+"""Limits in the real LiteLLM proxy: whatever becomes of a call, its reservation is replaced by what it took."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp.test_utils import TestServer
+from real_gateways import needs
+from signing import ENV, KEYS, TRUST
+
+from alerts.commands import Orders
+from alerts.gateway.keys import TrustRecord
+from streams.bench.real_gateways import Kills, litellm
+from streams.commander import Commander
+from streams.kill_topic import Wiring
+from streams.limiting import Sharing, share_limits
+from streams.outlet import Outlet
+from streams.settings import Settings
+from streams.topics import TopicSpec, ensure_topics
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300), needs("litellm")]
+LIMIT, MOST = 10_000, 6_000
+STREAM = [b'data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":'
+          b'{"content":"some words of an answer"},"finish_reason":null}]}\n\n']  # fmt: skip
+
+
+class Upstream:
+    """Does what the prompt says: answers, fails, hangs, breaks off, or streams and hangs."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.over = asyncio.Event()
+        self.app = web.Application()
+        self.app.router.add_route("*", "/{rest:.*}", self._answer)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.calls += 1
+        body = await request.json()
+        what = body["messages"][0]["content"]
+        if what == "fail":
+            return web.json_response({"error": {"message": "overloaded"}}, status=503)
+        if what == "hang":
+            await self.over.wait()
+        if what == "stream":
+            response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+            await response.prepare(request)
+            await response.write(STREAM[0])
+            await self.over.wait()
+            return response
+        tokens = int(what) if what.isdigit() else 2
+        usage = {"prompt_tokens": 1, "completion_tokens": tokens - 1, "total_tokens": tokens}
+        choice = {"index": 0, "message": {"role": "assistant", "content": "y"}, "finish_reason": "stop"}
+        return web.json_response(
+            {"id": uuid.uuid4().hex, "object": "chat.completion", "created": 1, "model": "m", "choices": [choice],
+             "usage": usage}
+        )  # fmt: skip
+
+
+async def until(what: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(30):
+        while not await what():
+            await asyncio.sleep(0.05)
+
+
+class Proxy:
+    """Calls the proxy; each call may take 6,000 of 10,000 tokens: one that is left reserved refuses the next."""
+
+    def __init__(self, client: ClientSession, url: str) -> None:
+        self._client, self._url = client, f"{url}/v1/chat/completions"
+
+    def _call(self, key: str, what: str, **more: Any) -> Any:
+        body = {"model": "m", "max_tokens": MOST, "messages": [{"role": "user", "content": what}], **more}
+        return self._client.post(self._url, json=body, headers={"authorization": f"Bearer sk-{key}"})
+
+    async def call(self, key: str, what: str, **more: Any) -> tuple[int, Any]:
+        async with self._call(key, what, **more) as answer:
+            return answer.status, await answer.json()
+
+    async def leave_a_stream(self, key: str) -> None:
+        async with self._call(key, "stream", stream=True) as answer:
+            assert b"some words" in await answer.content.readline()
+            answer.close()
+
+    async def lets(self, key: str) -> None:
+        """Wait until a call passes; LiteLLM tells what a call took after its answer."""
+
+        async def passes() -> bool:
+            return (await self.call(key, "2"))[0] == 200
+
+        await until(passes)
+
+
+@asynccontextmanager
+async def limited_proxy(kafka: str, folder: Path, provider: int) -> AsyncIterator[str]:
+    prefix = f"test-{uuid.uuid4().hex[:8]}"
+    wiring, limits = Wiring({"bootstrap_servers": kafka}, f"{prefix}.kills", f"{prefix}.acks"), f"{prefix}.limits"
+    compacted = [TopicSpec(name, compacted=True) for name in (wiring.kills, limits)]
+    await ensure_topics(wiring.client, [*compacted, TopicSpec(wiring.acks)])
+    settings = Settings(mode="armed", keys={"env": ENV}, limits=[{"scope": "agent:*", "tokens": LIMIT, "per": "day"}])
+    trust = folder / "trust.json"
+    trust.write_bytes(msgspec.json.encode(TrustRecord([key.public() for key in KEYS.values()])))
+    async with AsyncExitStack() as stack:
+        outlet = await stack.enter_async_context(Outlet(wiring.client))
+        commander = Commander(wiring, TRUST, Orders(ENV, "w", KEYS), outlet, time.time, lambda *_: None)
+        await commander.start()
+        stack.push_async_callback(commander.stop)
+        sharing = await share_limits(Sharing(settings, KEYS, TRUST, wiring.client, limits), outlet, commander)
+        stack.callback(sharing.stop)
+        yield await stack.enter_async_context(litellm(folder, Kills(kafka, prefix, ENV, trust), provider))
+
+
+async def test_every_end_of_a_call_settles_what_it_reserved(kafka: str, tmp_path: Path) -> None:
+    upstream = Upstream()
+    async with (
+        TestServer(upstream.app) as server,
+        limited_proxy(kafka, tmp_path, server.port or 0) as url,
+        ClientSession(timeout=ClientTimeout(60)) as client,
+    ):
+        proxy = Proxy(client, url)
+        await proxy.lets("warm")
+        for _ in range(3):
+            await proxy.lets("whole")
+
+        assert (await proxy.call("failed", "fail"))[0] == 503
+        await proxy.lets("failed")
+
+        await proxy.leave_a_stream("left")
+        await proxy.lets("left")
+
+        before = upstream.calls
+        assert (await proxy.call("slow", "hang", timeout=1))[0] == 408
+        status, body = await proxy.call("slow", "2")
+        assert (status, body["error"]["code"], upstream.calls) == (403, "limit_reached", before + 1)
+        assert "6,0" in body["error"]["message"], "nobody knows what it took: it stays counted at its estimate"
+
+        # What is really used is what counts: 5,000 tokens leave no room for another 6,000.
+        assert (await proxy.call("dear", "5000"))[0] == 200
+
+        async def is_settled() -> bool:
+            return "5,000 tokens used" in str((await proxy.call("dear", "2"))[1])
+
+        await until(is_settled)
+        upstream.over.set()
