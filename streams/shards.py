@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any
@@ -61,7 +62,8 @@ class Shards:
         self._client = client
         self._named = named
         self._team_partitions = team_partitions
-        self._gate = QuarantineGate()
+        # One a partition: their clocks differ while a backlog is read.
+        self._gates: defaultdict[tuple[str, int], QuarantineGate] = defaultdict(QuarantineGate)
         self._turn = asyncio.Lock()
         self._minutes: dict[tuple[str, int], int] = {}
         self._ordered: dict[str, Command] = {}
@@ -187,7 +189,7 @@ class Shards:
 
     def _quarantine(self, batch: RecordBatch, engine: Engine, effects: Effects) -> list[Message]:
         topic = self._named["quarantine"]
-        admitted = self._gate.admit(effects.quarantined, engine.rows.shard.now_s)
+        admitted = self._gates[batch.topic, batch.partition].admit(effects.quarantined, engine.rows.shard.now_s)
         return [Message(topic, None, record_of(batch, found)) for found in admitted]
 
     def _team_records(

@@ -41,6 +41,12 @@ def throughput(as_json: JsonOption = False, broker: Broker = None) -> None:
 
 
 @app.command()
+def garbage(as_json: JsonOption = False, broker: Broker = None) -> None:
+    """Events a second of one worker when a tenth, then most, of its input is unusable, beside clean input."""
+    _measure("garbage", broker, as_json=as_json)
+
+
+@app.command()
 def obey(as_json: JsonOption = False, broker: Broker = None) -> None:
     """From a kill to a refused call, p50 and p99, by kind of gateway."""
     _measure("obey", broker, as_json=as_json)

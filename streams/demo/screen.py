@@ -1,5 +1,6 @@
 """The demo on a terminal: who calls how fast, who is refused, what it costs."""
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -8,50 +9,81 @@ from rich.text import Text
 from streams.demo.story import Caller, Story
 
 ROWS = 12
+BAR_CELLS = 10
 
 
 def render(story: Story, now_s: float, note: str) -> RenderableType:
     """Return the screen at `now_s`; `note` says what is going on."""
-    table = Table(expand=True, header_style="bold")
-    for name, justify in (("agent", "left"), ("team", "left"), ("calls/min", "right"), ("spent", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    table.add_column("refused", justify="right")
-    table.add_column("state")
-    busiest = sorted(story.callers.values(), key=lambda c: -c.rate_per_min(now_s))
-    for caller in busiest[:ROWS]:
-        table.add_row(*_row(story, caller, now_s))
     return Group(
-        Panel(table, title="the fleet, through a gateway that obeys", subtitle=f"gateway: {story.gateway}"),
-        _money(story, now_s),
-        Panel(Text(story.incident or "no incident"), title="what the person on call reads"),
-        Text(note, style="dim"),
+        Text(f" {note}" if note else "", style="bold cyan"),
+        Panel(
+            _fleet(story, now_s), title="the fleet, through a gateway that obeys", subtitle=f"gateway: {story.gateway}"
+        ),
+        Panel(_money(story, now_s), title="money"),
+        Panel(_incident(story), title="what the person on call reads"),
     )
 
 
-def _row(story: Story, caller: Caller, now_s: float) -> tuple[str | Text, ...]:
-    runaway = caller.name == story.runaway and now_s >= story.onset_s
-    style = "bold red" if caller.state == "refused" else "yellow" if runaway else ""
-    state = f"refused: {caller.why}" if caller.state == "refused" else "running away" if runaway else "ok"
+def _fleet(story: Story, now_s: float) -> RenderableType:
+    table = Table(expand=True, header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for name, justify, least in (
+        *(("agent", "left", 10), ("calls/min", "right", 9), ("burns/min", "right", 9)),
+        *(("", "left", BAR_CELLS), ("spent", "right", 8), ("refused", "right", 7), ("state", "left", 23)),
+    ):
+        table.add_column(name, justify=justify, min_width=least, no_wrap=True)  # type: ignore[arg-type]
+    busiest = sorted(story.callers.values(), key=lambda c: (c.name != story.runaway, -c.micro_usd, c.name))
+    most = max((caller.usd_per_min(now_s) for caller in busiest), default=0.0)
+    for caller in busiest[:ROWS]:
+        table.add_row(*_row(story, caller, now_s, most))
+    return table
+
+
+def _row(story: Story, caller: Caller, now_s: float, most: float) -> tuple[str | Text, ...]:
+    state, style = _state(story, caller, now_s)
+    burns = caller.usd_per_min(now_s)
     return (
         Text(caller.name, style=style),
-        caller.team,
         f"{caller.rate_per_min(now_s):,.0f}",
-        f"${caller.micro_usd / 1e6:,.4f}",
-        str(caller.refused),
-        Text(state[:90], style=style),
+        _usd(burns),
+        Text("\u2588" * round(BAR_CELLS * burns / most) if most else "", style=style or "green"),
+        _usd(caller.micro_usd / 1e6),
+        str(caller.refused or ""),
+        Text(state, style=style),
     )
+
+
+def _usd(usd: float) -> str:
+    return f"${usd:,.2f}" if usd >= 0.01 or not usd else f"${usd:,.4f}"
+
+
+def _state(story: Story, caller: Caller, now_s: float) -> tuple[str, str]:
+    if caller.name == story.runaway:
+        if story.worked_again_at_s is not None:
+            return "released, at work again", "bold green"
+        if story.released_at_s is not None:
+            return "released", "green"
+        if caller.state != "refused" and now_s >= story.onset_s > 0:
+            return "running away", "bold yellow"
+    return ("REFUSED", "bold red") if caller.state == "refused" else ("ok" if caller.calls else "quiet", "")
 
 
 def _money(story: Story, now_s: float) -> RenderableType:
     facts = story.summary()
-    burnt, saved = facts["overspend_usd"], facts["saved_usd"]
-    text = Text(f"runaway {story.runaway}: ")
-    text.append(f"${burnt:,.2f} burnt", style="bold")
+    text = Text(f"{story.runaway}: ")
+    if not 0 < story.onset_s <= now_s:
+        return text.append("works as usual")
+    text.append(f"${facts['overspend_usd']:,.2f} burnt", style="bold")
     text.append(", ")
-    text.append(f"${saved:,.2f} saved", style="bold green")
-    text.append(" against its unprotected twin")
+    text.append(f"${facts['saved_usd']:,.2f} saved", style="bold green")
+    text.append(" against its unprotected twin, who goes on at ")
+    text.append(f"${story.hour_usd(now_s):,.0f} an hour", style="bold red")
     if story.killed_after_s is not None:
         text.append(f"; refused {story.killed_after_s:.1f} s after onset", style="bold")
-    elif now_s >= story.onset_s:
+    else:
         text.append(f"; running for {now_s - story.onset_s:.0f} s", style="yellow")
-    return Panel(text, title="money")
+    return text
+
+
+def _incident(story: Story) -> RenderableType:
+    head, _, rest = story.incident.partition("\n")
+    return Text(head, style="bold red").append(f"\n{rest}", style="default") if rest else Text("nothing yet")

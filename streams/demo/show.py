@@ -22,9 +22,9 @@ from streams.events import TokenEvent, decode
 from streams.outlet import Message, Outlet
 from streams.partitioner import family
 from streams.prices import Prices
-from streams.simulate import Labelled, Plan, episodes, simulate
+from streams.simulate import Labelled, Plan, episodes, fleet_of, simulate
 
-HISTORY_MIN = 14 * 60.0
+HISTORY_MIN = 4 * 60.0
 ONSET_S = 6.0
 REFUSALS_S = 6.0
 GIVE_UP_S = 60.0
@@ -44,7 +44,9 @@ class Show:
             start_s=begin_s - HISTORY_MIN * 60.0,
             runaways=("loop",),
             onset_min=HISTORY_MIN + ONSET_S / 60.0,
-            pace=0.25,
+            pace=0.9,
+            victims=("coder",),
+            models=(("coder", "claude-opus-4-1"),),
         )
         self._begin_s = begin_s
         self._events = simulate(self.plan)
@@ -52,6 +54,8 @@ class Show:
         episode = episodes(self.plan)[0]
         self._episode = episode
         self.story = Story(episode.agent, 0.0)
+        for agent in fleet_of(self.plan):
+            self.story.caller(agent.name, agent.team)
         self._scene = scene
         self._prices = Prices()
         self.scope = ""
@@ -174,8 +178,13 @@ def _message(event: dict[str, Any], at_s: float) -> Message:
 async def _run(headless: bool, bootstrap: str | None, seed: int) -> Story:
     console = Console(stderr=headless)
     with tempfile.TemporaryDirectory(prefix="brakeline-demo-") as name:
-        console.print("Starting broker, service and gateway on this machine ...")
+        waiting = console.status("Starting broker, service and gateway on this machine; about ten seconds ...")
+        if headless:
+            console.print("Starting broker, service and gateway on this machine ...")
+        else:
+            waiting.start()
         async with stage(Path(name), bootstrap) as scene:
+            waiting.stop()
             show = Show(scene, seed, time.time())
             screen = nullcontext() if headless else Live(console=console, auto_refresh=False, screen=True)
             with screen as live:
@@ -185,6 +194,18 @@ async def _run(headless: bool, bootstrap: str | None, seed: int) -> Story:
                     if live is not None:
                         live.update(render(show.story, time.time(), show.note), refresh=True)
             return await playing
+
+
+def told(story: Story, *, good: bool) -> str:
+    """Return the end of the story in a sentence, with what isn't as promised."""
+    facts, promise = story.summary(), f"refused within {KILL_WITHIN_S:.0f} s, released, nobody else stopped"
+    if story.killed_after_s is None:
+        return f"[red]Not as promised ({promise}): {story.runaway} was never refused.[/]"
+    end = "released and at work again" if facts["released"] else "not at work again"
+    text = f"Refused {story.killed_after_s:.1f} s after onset, {facts['refused_calls']} calls refused, {end}: "
+    text += f"${facts['overspend_usd']:,.2f} burnt, ${facts['saved_usd']:,.2f} saved, "
+    text += f"{facts['false_kills']} others stopped. "
+    return text + ("[green]All as promised.[/]" if good else f"[red]Not as promised: {promise}.[/]")
 
 
 def main(headless: bool = False, broker: str = "embedded", seed: int = 10) -> int:
@@ -204,7 +225,5 @@ def main(headless: bool = False, broker: str = "embedded", seed: int = 10) -> in
     else:
         console = Console()
         console.print(render(story, time.time(), ""))
-        console.print(f"Refused {summary['killed_after_s']} s after onset, {summary['refused_calls']} calls refused, ")
-        console.print(f"${summary['overspend_usd']} burnt, ${summary['saved_usd']} saved, released and at work again.")
-        console.print("[green]All as promised.[/]" if good else "[red]Not as promised: see above.[/]")
+        console.print(told(story, good=good))
     return 0 if good else 1

@@ -4,6 +4,8 @@ from collections import deque
 
 from msgspec import Struct, field
 
+RECENT_S = 10.0
+
 
 class Caller(Struct):
     """One agent as the demo sees it."""
@@ -15,15 +17,23 @@ class Caller(Struct):
     micro_usd: int = 0
     twin_micro_usd: int = 0
     """What it would have burnt without a gateway that obeys."""
-    recent: deque[float] = field(default_factory=deque)
+    recent: deque[tuple[float, int]] = field(default_factory=deque)
+    """When it called, and what was burnt."""
     state: str = "ok"
     why: str = ""
 
-    def rate_per_min(self, now_s: float, window_s: float = 20.0) -> float:
+    def rate_per_min(self, now_s: float) -> float:
         """Return its calls a minute, allowed or not."""
-        while self.recent and self.recent[0] < now_s - window_s:
+        return len(self._latest(now_s)) * 60.0 / RECENT_S
+
+    def usd_per_min(self, now_s: float) -> float:
+        """Return what it burns a minute: refused calls cost nothing."""
+        return sum(burnt for _, burnt in self._latest(now_s)) / 1e6 * 60.0 / RECENT_S
+
+    def _latest(self, now_s: float) -> deque[tuple[float, int]]:
+        while self.recent and self.recent[0][0] < now_s - RECENT_S:
             self.recent.popleft()
-        return len(self.recent) * 60.0 / window_s
+        return self.recent
 
 
 class Story(Struct):
@@ -46,7 +56,7 @@ class Story(Struct):
     def called(self, name: str, team: str, now_s: float, micro_usd: int, refusal: str | None) -> None:
         """Book one attempt to call a model: `refusal` says why the gateway refused it."""
         caller = self.caller(name, team)
-        caller.recent.append(now_s)
+        caller.recent.append((now_s, 0 if refusal else micro_usd))
         caller.twin_micro_usd += micro_usd
         if refusal is None:
             caller.calls += 1
@@ -61,6 +71,14 @@ class Story(Struct):
             self.false_kills.add(name)
         elif self.refused_at_s is None:
             self.refused_at_s = now_s
+
+    def hour_usd(self, now_s: float) -> float:
+        """Return what an hour of the runaway would cost at the pace that it has shown since its onset."""
+        runaway = self.callers.get(self.runaway)
+        until_s = self.released_at_s or now_s
+        if runaway is None or until_s - self.onset_s < 1.0:
+            return 0.0
+        return runaway.twin_micro_usd / 1e6 * 3_600.0 / (until_s - self.onset_s)
 
     @property
     def killed_after_s(self) -> float | None:

@@ -8,8 +8,18 @@ Nothing here knows a clock: time begins at `Plan.start_s`.
 """
 
 from streams.simulate.lookalikes import LOOKALIKES
-from streams.simulate.plan import MONDAY_MORNING_S, Plan, episodes, simulate
+from streams.simulate.plan import MONDAY_MORNING_S, Plan, episodes, fleet_of, simulate
 from streams.simulate.runaways import RUNAWAYS, Episode
 from streams.simulate.wire import Labelled
 
-__all__ = ["LOOKALIKES", "MONDAY_MORNING_S", "RUNAWAYS", "Episode", "Labelled", "Plan", "episodes", "simulate"]
+__all__ = [
+    "LOOKALIKES",
+    "MONDAY_MORNING_S",
+    "RUNAWAYS",
+    "Episode",
+    "Labelled",
+    "Plan",
+    "episodes",
+    "fleet_of",
+    "simulate",
+]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from random import Random
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from streams.simulate.calls import Start, weave
 from streams.simulate.fleet import Agent, in_order, make_fleet, usual
@@ -33,6 +33,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     onset_min: float | None = None
     episode_min: float = 1e9
     pace: float = 1.0
+    victims: tuple[str, ...] = ()
+    """Kinds of agents that run away; without it those that the runaway befits."""
+    models: tuple[tuple[str, str], ...] = ()
+    """Models that all agents of a kind use: (kind, model)."""
 
     def __post_init__(self) -> None:
         for kind, known in ((set(self.runaways), RUNAWAYS), (set(self.lookalikes), LOOKALIKES)):
@@ -47,14 +51,21 @@ class Plan(Struct, frozen=True, kw_only=True):
         return self.start_s + self.minutes * 60.0
 
 
+def fleet_of(plan: Plan) -> list[Agent]:
+    """Return the agents of the plan."""
+    models = dict(plan.models)
+    fleet = make_fleet(plan.seed, plan.agents, plan.teams)
+    return [structs.replace(agent, model=models.get(agent.kind, agent.model)) for agent in fleet]
+
+
 def episodes(plan: Plan) -> list[Episode]:
     """Return the truth: one episode for each runaway of the plan."""
-    return [episode for episode, _ in _cast(plan, make_fleet(plan.seed, plan.agents, plan.teams))]
+    return [episode for episode, _ in _cast(plan, fleet_of(plan))]
 
 
 def simulate(plan: Plan) -> Iterator[Labelled]:
     """Yield the events of the plan in ingest order, each with its label."""
-    fleet = make_fleet(plan.seed, plan.agents, plan.teams)
+    fleet = fleet_of(plan)
     cast = _cast(plan, fleet)
     swaps = {victim.name: episode for episode, victim in cast if episode.kind == "model_swap"}
     sources = [_ordinary(agent, plan, swaps) for agent in fleet]
@@ -91,7 +102,7 @@ def _cast(plan: Plan, fleet: list[Agent]) -> list[tuple[Episode, Agent]]:
     apart_s = max(0.0, plan.end_s - first_s) / (2 * max(1, len(plan.runaways)))
     cast = []
     for index, kind in enumerate(plan.runaways):
-        wanted = VICTIMS.get(kind, ("service", "chat", "coder"))
+        wanted = plan.victims or VICTIMS.get(kind, ("service", "chat", "coder"))
         victim = next((agent for agent in free if agent.kind in wanted), rng.choice(fleet))
         free = [agent for agent in free if agent is not victim]
         start_s = first_s + index * apart_s

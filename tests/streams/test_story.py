@@ -1,5 +1,11 @@
 """The demo's numbers: what counts as stopped in time, saved and false."""
 
+from io import StringIO
+
+from rich.console import Console
+
+from streams.demo.screen import render
+from streams.demo.show import told
 from streams.demo.story import Story
 
 
@@ -29,3 +35,30 @@ def test_a_refused_innocent_spoils_it() -> None:
 
     assert story.summary()["false_kills"] == 1
     assert not story.succeeded(10.0)
+
+
+def test_the_screen_says_of_the_runaway_what_became_of_it() -> None:
+    story = Story("bad", 100.0)
+    states = []
+    for now_s, micro_usd, refusal in ((101.0, 500_000, None), (104.0, 500_000, "looping"), (111.0, 5, None)):
+        if refusal is None and now_s > 110.0:
+            story.released_at_s = 110.0
+        story.called("bad", "t", now_s, micro_usd, refusal)
+        states.append(shown(story, now_s))
+
+    assert ["running away" in states[0], "REFUSED" in states[1], "at work again" in states[2]] == [True] * 3
+    assert "$0.50 burnt, $0.50 saved" in states[2]
+    assert "$360 an hour" in states[2]
+
+
+def test_what_is_not_as_promised_is_said() -> None:
+    story = Story("bad", 100.0)
+    assert "bad was never refused" in told(story, good=False)
+    story.called("bad", "t", 112.0, 1, "looping")
+    assert "Not as promised: refused within 10 s" in told(story, good=False)
+
+
+def shown(story: Story, now_s: float) -> str:
+    console = Console(width=100, record=True, file=StringIO())
+    console.print(render(story, now_s, ""))
+    return console.export_text()
