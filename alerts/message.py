@@ -106,7 +106,7 @@ def cost(incident: Incident, clock: Clock = utc) -> str:
     if incident.asked is not None:
         return f"about {usd(evidence.estimate_usd)} at most for this call"
     now, usual = evidence.seen_usd_per_min, evidence.usual_usd_per_min
-    words = f"{usd(now)}/min now, usually {usd(usual)}/min"
+    words = f"{usd(now)}/min now, {f'usually {usd(usual)}/min' if usual > 0 else 'nothing known of its usual'}"
     if usual > 0 and now / usual >= 1.5:
         words += f" ({now / usual:,.0f} times)" if now / usual >= 10 else f" ({now / usual:.1f} times)"
     if evidence.spend_usd:

@@ -112,7 +112,7 @@ def test_after_a_click_the_message_says_who() -> None:
 def test_cost_without_a_usual_claims_no_factor() -> None:
     incident = Incident(id="1", scope="agent:a", evidence=Evidence(seen_usd_per_min=3.0))
 
-    assert cost(incident) == "$3.00/min now, usually $0.00/min"
+    assert cost(incident) == "$3.00/min now, nothing known of its usual"
 
 
 NASTY = st.text(

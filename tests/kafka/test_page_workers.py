@@ -75,7 +75,7 @@ async def test_either_page_shows_all_and_a_press_on_either_is_carried_out(kafka:
         for page in (one, other):
             table = await page.until_shown("/?state=stopped", "agent victim")
             path = re.findall(r'href="(/incidents/[^"]+)"', table)[0]
-            everybody = await page.until_shown("/?sort=name", ">25 agents<")
+            everybody = await page.until_shown("/?sort=name", ">25 agents and runs<")
             assert set(re.findall(r'<tr id="agent ([^"]+)"', everybody)) == {*AGENTS, "victim"}
             await page.until_shown("/spend?by=cost_center&span=hour", "cc-victim")
             await page.until_shown("/spend?event=agent-7-3", "<b>cc-agent-7</b>")

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from fake_slack import FakeSlack
-from kafka_slack import LIMIT, calls, incidents, settled, site_of
+from kafka_slack import LIMIT, calls, incidents, settled, site_of, target
 from kafka_workers import until
+from slack_room import pressed, submitted
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -38,6 +39,15 @@ async def test_a_teams_event_is_one_message_with_its_members_and_one_click_frees
         assert [row["parent"] for row in rows if row is not group] == [group["id"]] * 4
         assert len(slack.messages) == 1
 
+        await until_heard(slack)
+        (message,) = slack.messages.values()
+        await slack.press(pressed("release", target(message)), "press")
+        await until_asked(slack)
+        await slack.press(submitted(slack.modals[0], "the deploy was rolled back", "UOPS"), "reason")
+        await until_shown(slack, "RESOLVED: 4 scopes of team beta", *(f"agent:{agent} released" for agent in agents))
+        released = {c.scope for c in await site.commands() if c.state == "released"}
+        assert released == {f"agent:{agent}" for agent in agents}
+
 
 async def test_a_kill_of_a_team_silences_what_its_agents_do(kafka: str, tmp_path: Path) -> None:
     agents = [f"i{number}x" for number in range(2)]
@@ -57,6 +67,20 @@ async def test_a_kill_of_a_team_silences_what_its_agents_do(kafka: str, tmp_path
         await until_repeated(slack, 2)
         assert {reply["thread_ts"] for reply in slack.replies} == {place}, "only the team is repeated"
         assert len(slack.messages) == 3
+
+
+async def until_heard(slack: FakeSlack) -> None:
+    async def connected() -> bool:
+        return slack.connected
+
+    await until(connected, 60)
+
+
+async def until_asked(slack: FakeSlack) -> None:
+    async def asked() -> bool:
+        return len(slack.modals) == 1
+
+    await until(asked, 60)
 
 
 async def until_repeated(slack: FakeSlack, times: int) -> None:

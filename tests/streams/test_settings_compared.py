@@ -158,6 +158,9 @@ limits:
 gates:
   - {name: dear, models: ["*opus*"], agents: ["batch-*"]}
   - {name: shell, tools: [shell], teams: [lab]}
+notify:
+  repeat_s: {warning: 7200}
+  quiet_hours: [{zone: Europe/Berlin}]
 """
 
 
@@ -179,6 +182,9 @@ def test_each_value_in_force_is_shown_with_where_it_comes_from() -> None:
     assert "at most $50 an hour" not in found
     assert found["calls of agents batch-* of *opus* are held until a person approves"] == ("dear", 13)
     assert not any("shell" in words for words in found)
+    assert found["a warning that nobody acknowledged is told again every 2 h"] == ("file", 16)
+    assert found["a critical incident that nobody acknowledged is told again every 1 h"] == ("default", None)
+    assert found["quiet hours: 22:00 to 07:00 Europe/Berlin (info, warning wait)"] == ("file", 17)
 
 
 def test_others_have_what_the_file_says_for_everybody() -> None:
