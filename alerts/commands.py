@@ -132,6 +132,14 @@ class Orders:
         """Return what is in force, by scope."""
         return sorted(self._book.in_force(now_s), key=lambda c: c.scope)
 
+    def approved(self, now_s: float) -> list[Command]:
+        """Return the approvals that hold, by scope."""
+        held = (entry.command for entry in self._book.entries.values())
+        found = (
+            each for each in held if each.state is State.RELEASED and each.use is not UNSET and now_s < each.ends_s
+        )
+        return sorted(found, key=lambda c: c.scope)
+
     def order(self, decision: Decision, now_s: float) -> Ordered | None:
         """Return the command that a decision calls for; None if there is nothing (more) to order.
 

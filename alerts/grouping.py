@@ -130,5 +130,7 @@ def ranked(members: Iterable[Incident]) -> list[Incident]:
 
 
 def is_free(incident: Incident) -> bool:
-    """Whether nobody speaks for it yet and nobody has looked at it."""
-    return incident.kind == "single" and not incident.parent and incident.status is Status.OPEN
+    """Whether nobody speaks for it yet and nobody has looked at it; what waits at a gate needs its own answer."""
+    return (
+        incident.asked is None and incident.kind == "single" and not incident.parent and incident.status is Status.OPEN
+    )

@@ -138,7 +138,12 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def critical(self) -> bool:
-        """Whether calls are being refused, would be without a person, or should be and aren't."""
+        """Whether calls are being refused, would be without a person, or should be and aren't.
+
+        What waits at a gate, or was denied there, is as it was meant to be.
+        """
+        if self.asked is not None:
+            return False
         return (LADDER[self.action] >= LADDER[Action.HOLD] or self.detector == OBEDIENCE) and not self.shadow
 
 

@@ -14,7 +14,7 @@ from streams.notifier import Notifier
 from streams.noting import note_decision
 from streams.settings import Settings
 
-OPEN_MAX = 1_000
+OPEN_MAX = 200
 """Requests that may be open at once: a flood of them must not drown what else goes wrong."""
 
 log = logging.getLogger(__name__)

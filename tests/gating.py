@@ -38,6 +38,10 @@ class Bench:
     def check(self, who: Identity, now_s: float = 101.0, load: Load | None = None) -> Answer:
         return self.guard.check(who, now_s, load)
 
+    def change(self, *gates: Gate) -> None:
+        rules = Rules(v=1, env=ENV, writer="w", epoch=1, seq=2, issued_at=0.0, gates=gates, unknown=PLAIN)
+        assert self.guard.apply_rules(RULES_KEY, sign(rules, APPROVER), 100.0).kind is Kind.RULES
+
     def words(self) -> list[Word]:
         return self.guard.approvals.drain()
 

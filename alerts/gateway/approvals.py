@@ -23,6 +23,8 @@ ASK_AGAIN_S = 30.0
 ASKED_PER_MIN = 60
 ASKED_MAX = 10_000
 GRANTS_MAX = 50_000
+MATCHING_MAX, KEY_CHARS_MAX = 5_000, 1_000
+TOOLS_TOLD, NAME_CHARS = 32, 128
 
 
 class Held(Struct, frozen=True, gc=False):
@@ -36,14 +38,13 @@ class Held(Struct, frozen=True, gc=False):
 
 
 def matches(gate: Gate, call: Held) -> bool:
-    """Tell whether a gate is about a call. What a caller says of itself adds to that; what isn't told may be any."""
+    """Tell whether a gate is about a call, its cost apart: a caller's word adds to it, what isn't told may be any."""
     who = call.who
     return (
         _one(gate.agents, (who.agent, who.claimed_agent))
         and _one(gate.teams, (call.caller.team.removeprefix("team:"), who.claimed_team))
         and (not call.model or _one(gate.models, tuple(names_of(call.model))))
         and (call.tools is None or _one(gate.tools, call.tools))
-        and (gate.over_micro_usd is None or call.micro_usd >= gate.over_micro_usd)
     )
 
 
@@ -65,6 +66,8 @@ class Approvals:
         self._spent: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._asked: OrderedDict[str, float] = OrderedDict()
         self._minute, self._asked_now = 0, 0
+        self._gates: Sequence[Gate] = ()
+        self._matching: dict[object, tuple[Gate, ...]] = {}
 
     def learn(self, command: Command) -> None:
         """Take in the latest accepted command about an approval."""
@@ -82,8 +85,9 @@ class Approvals:
     def look(self, gates: Sequence[Gate], call: Held, now_s: float) -> Answer | tuple[Command, ...]:
         """Return the refusal, or the approvals that are used up once the call goes out."""
         once = []
-        for gate in gates:
-            if not matches(gate, call) or self._is_covered(gate.name, call, now_s):
+        for gate in self._matched(gates, call):
+            is_cheap = gate.over_micro_usd is not None and call.micro_usd < gate.over_micro_usd
+            if is_cheap or self._is_covered(gate.name, call, now_s):
                 continue
             asked = asked_by(gate.name, call)
             held = self._book.get(asked.scope)
@@ -106,6 +110,22 @@ class Approvals:
         """Return what is to be said, once."""
         words, self.words = self.words, []
         return words
+
+    def _matched(self, gates: Sequence[Gate], call: Held) -> tuple[Gate, ...]:
+        """Return the gates about a call; callers are few, so that is looked up once for each."""
+        if gates is not self._gates:
+            self._gates, self._matching = gates, {}
+        who = call.who
+        key = (who.agent, who.claimed_agent, call.caller.team, who.claimed_team, call.model, call.tools)
+        found = self._matching.get(key)
+        if found is None:
+            found = tuple(gate for gate in gates if matches(gate, call))
+            if len(self._matching) >= MATCHING_MAX:
+                self._matching.clear()
+            # What a client writes is of any length.
+            if len(call.model) + sum(map(len, call.tools or ())) <= KEY_CHARS_MAX:
+                self._matching[key] = found
+        return found
 
     def _is_covered(self, gate: str, call: Held, now_s: float) -> bool:
         whose = call.caller.agent or call.caller.team
@@ -152,9 +172,10 @@ class Approvals:
         self._asked[asked.scope] = now_s
         if len(self._asked) > ASKED_MAX:
             self._asked.popitem(last=False)
+        tools = tuple(name[:NAME_CHARS] for name in (call.tools or ())[:TOOLS_TOLD])
         self.words.append(
             Request(
-                env=self._env, gateway=self.gateway, asked=asked, model=call.model[:512], tools=(call.tools or ())[:32],
+                env=self._env, gateway=self.gateway, asked=asked, model=call.model[:512], tools=tools,
                 estimate_micro_usd=call.micro_usd, seen=(0, 0) if held is None else held.order,
             )
         )  # fmt: skip

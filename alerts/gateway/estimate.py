@@ -13,7 +13,6 @@ BYTES_A_TOKEN = 3
 """Of a request, JSON and all: text has 4 a token, code 3; more tokens than there are must be thought, not fewer."""
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 """Methods that call no model."""
-TOOLS_MAX, NAME_MAX = 256, 128
 _MODEL_IN_PATH = re.compile(r"/(?:models|deployments|model)/([^/:]+(?::[0-9]+)?)[:/]")
 """As of Gemini (`/models/NAME:generateContent`), Azure (`/deployments/NAME/...`) and Bedrock (`/model/NAME/invoke`)."""
 _OUTPUT_FIELDS = ("max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample")
@@ -50,7 +49,7 @@ def _tools(body: Mapping[str, Any]) -> tuple[str, ...]:
     offered = [*_dicts(body.get("tools")), *_dicts(body.get("functions"))]
     config = body.get("toolConfig")
     offered += _dicts(config.get("tools")) if isinstance(config, dict) else []
-    return tuple(dict.fromkeys(name[:NAME_MAX] for each in offered for name in _names(each)))[:TOOLS_MAX]
+    return tuple(dict.fromkeys(name for each in offered for name in _names(each)))
 
 
 def _names(tool: dict[str, Any]) -> Iterator[str]:

@@ -60,7 +60,8 @@ def _parts(text: str) -> tuple[str, ...]:
 
 
 def _tools(text: str) -> tuple[str, ...] | None:
-    return None if not text.strip() else tuple(name for name in _parts(text) if name != NONE)
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    return tuple(name for name in names if name != NONE) if names else None
 
 
 def _number(headers: Mapping[str, str], name: str) -> int | None:

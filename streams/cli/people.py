@@ -118,8 +118,13 @@ def _order(config: Any, broker: Any, scope: str, action: Action, reason: str, ac
     settings = settings_of(config, broker)
     decision = decision_by_hand(scope, action, reason, f"user:{actor or getpass.getuser()}", time.time(), **kwargs)
     command = order(settings, decision)
-    state = command.state if command.use is UNSET else covers(command.use)
-    typer.echo(f"{command.scope} is {state} (seq {command.seq}, epoch {command.epoch}) {_until(command)}".strip())
+    typer.echo(
+        f"{command.scope} is {_state(command)} (seq {command.seq}, epoch {command.epoch}) {_until(command)}".strip()
+    )
+
+
+def _state(command: Command) -> str:
+    return command.state if command.use is UNSET else covers(command.use)
 
 
 def _until(command: Command) -> str:
@@ -136,7 +141,7 @@ def list_(config: ConfigOption = None, broker: BrokerOption = None, as_json: Jso
     quiet_logs()
     standing: Standing = look(settings_of(config, broker))
     now_s = time.time()
-    commands = standing.orders.active(now_s)
+    commands = [*standing.orders.active(now_s), *standing.orders.approved(now_s)]
     if as_json:
         typer.echo(json.dumps([_row(command, standing, now_s) for command in commands], indent=2))
         return
@@ -144,7 +149,7 @@ def list_(config: ConfigOption = None, broker: BrokerOption = None, as_json: Jso
         typer.echo("Nothing is in force.")
     for command in commands:
         typer.echo(
-            f"{command.scope}  {command.state}  seq {command.seq}  by {command.actor}  {_until(command)}".rstrip()
+            f"{command.scope}  {_state(command)}  seq {command.seq}  by {command.actor}  {_until(command)}".rstrip()
         )
         typer.echo(f"    {command.reason}; {standing.coverage.text(command.kill_id, now_s)}")
 

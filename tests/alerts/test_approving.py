@@ -15,10 +15,12 @@ from alerts.decision import Action, Decision
 from alerts.gateway.asking import Asked, Request, Spent
 from alerts.gateway.limits import Gate
 from alerts.gateway.wire import Command, State
-from alerts.incident import Incident, Outcome
+from alerts.incident import CHAT, Incident, Outcome
 from alerts.incidents import Book
 from alerts.message import View, headline, plain
+from alerts.notices import Telling, due
 from alerts.observed import as_decision
+from alerts.passing import tick
 
 ASKED = Asked(gate="dear", agent="agent:coder", team="team:lab", run="r1")
 REQUEST = Request(env=ENV, gateway="gw-1", asked=ASKED, model="opus-4", estimate_micro_usd=4_200_000)
@@ -190,3 +192,15 @@ async def test_only_who_the_gate_names_decides_in_slack(user: str, decides: bool
         found = room.book.find(incident.id)
         assert found is not None
         assert headline(View(incident=found)) == "APPROVED: agent coder at gate dear"
+
+
+def test_every_request_has_a_message_of_its_own_and_pages_nobody() -> None:
+    book = Book()
+    for number in range(30):
+        made = asks(replace(REQUEST, asked=replace(ASKED, run=f"r{number}")), GATE, None, NOW)
+        assert made is not None
+        book.decided(made, NOW, Outcome(1, 1, NOW + 600))
+    tick(book, NOW + 1)
+
+    assert len(due(book, CHAT, Telling(), NOW + 5)) == 30
+    assert due(book, "pagerduty", Telling(least="critical"), NOW + 5) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from browsing import NARROW, Window
-from pages import Filled, agent, course, fleet, gateways, runaway, serving, spending
+from pages import Filled, agent, course, fleet, gateways, held_call, runaway, serving, spending
 
 from alerts.decision import Action, Evidence
 from streams.settings import Settings
@@ -17,6 +17,7 @@ SCREENS = {
     "incidents": "/incidents",
     "incident": "/incidents/incident-coder-7",
     "held": "/incidents/incident-nightly-3",
+    "gate": "/incidents/incident-dear",
     "commands": "/commands",
     "gateways": "/gateways",
     "spend": "/spend?by=cost_center&event=e1",
@@ -39,6 +40,7 @@ def filled() -> Filled:
     runaway(made, "planner-9", scope="run:7c1e09", expires_s=made.now_s + 900.0, evidence=WHOSE)
     for number in range(3):
         course(made, f"run-{number}", f"planner-{number}", 0.4 + 0.2 * number)
+    held_call(made)
     spending(made)
     return made
 
@@ -59,7 +61,7 @@ async def test_axe_finds_nothing_serious(filled: Filled, window: Window, name: s
             await tab.locator("#link[data-state=live]").wait_for()
         else:
             window.complaints.clear()  # The browser itself notes the 404.
-        await window.picture(tab, f"{name}-{scheme}", whole=name in {"incident", "held"})
+        await window.picture(tab, f"{name}-{scheme}", whole=name in {"incident", "held", "gate"})
         found = await tab.evaluate(AXE.read_text() + ";axe.run({resultTypes: ['violations']})")
 
     serious = {"serious", "critical"}
@@ -207,6 +209,18 @@ async def test_a_reason_that_is_being_typed_survives_updates_and_is_sent(filled:
         await tab.wait_for_url("**?done=release")
         await tab.get_by_text("Release: asked for").wait_for()
     assert [(made.action, made.reason) for made in filled.decisions] == [(Action.RELEASE, "the loop is mended")]
+
+
+async def test_a_call_that_waits_at_a_gate_is_approved_with_a_click(filled: Filled, window: Window) -> None:
+    async with serving(filled.app(ARMED)) as url, window.open() as tab:
+        await tab.goto(f"{url}/incidents/incident-dear")
+        await tab.get_by_label("Why?").fill("the migration needs it")
+        await tab.get_by_role("button", name="For the run").click()
+        await tab.wait_for_url("**?done=run")
+        await tab.get_by_text("For the run: asked for").wait_for()
+
+    (made,) = filled.decisions
+    assert (made.action, made.use, made.reason) == (Action.RELEASE, "run", "the migration needs it")
 
 
 async def test_a_refusal_is_said_and_stays(filled: Filled, window: Window) -> None:

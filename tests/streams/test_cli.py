@@ -18,6 +18,8 @@ COMMANDS = (
         "demo",
         "kill",
         "release",
+        "approve",
+        "deny",
         "list",
         "status",
         "tail",
@@ -263,3 +265,30 @@ def test_figures_are_printed_for_people_and_for_pipelines(cli: Cli, monkeypatch:
     lines = [line.split(maxsplit=1) for line in cli("bench", "guard").stdout.splitlines()]
     assert [name for name, _ in lines] == ["n", "p50_us", "by_kind"]
     assert lines[1][1] == "1.5"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--once", "--run"), "choose one of --once, --run and --for"),
+        (("--for", "soon"), "write a span of up to 7d, such as 30m or 1h"),
+        (("--for", "8d"), "write a span of up to 7d"),
+    ],
+)
+def test_an_approval_says_for_what_it_is(cli: Cli, options: tuple[str, ...], said: str) -> None:
+    result = cli("approve", "161ddc8e77c4642e", *options, "--reason", "r")
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("command", ["approve", "deny"])
+def test_what_no_gateway_asks_for_is_not_decided(cli: Cli, tmp_path: Path, broker: str, command: str) -> None:
+    configured(tmp_path, broker, f"gates-{command}")
+    assert cli("keys", "keys").exit_code == 0
+    assert cli("topics", "--create").exit_code == 0
+
+    result = cli(command, "161ddc8e77c4642e", "--reason", "r")
+
+    assert result.exit_code == 4, result.output
+    assert "no gateway has asked for that" in result.stderr

@@ -188,6 +188,23 @@ def test_tools_and_models_are_read_from_every_providers_form() -> None:
     assert set(found.load.tools) == {"openai", "anthropic", "gemini", "web_search", "old", "bedrock"}
 
 
+def test_no_number_of_other_tools_hides_one() -> None:
+    many = tuple(f"t{number}" * 40 for number in range(1_000))
+    bench = Bench(Gate(name="g", tools=("shell",)))
+
+    assert bench.check(A, load=Load(1, 1, tools=many)).allowed
+    assert not bench.check(A, load=Load(1, 1, tools=(*many, "shell"))).allowed
+    (asked,) = bench.requests()
+    assert decode_word(encode_word(asked)) == asked
+
+
+def test_changed_gates_count_for_callers_that_are_known() -> None:
+    bench = Bench(DEAR)
+    assert not bench.check(A).allowed
+    bench.change()
+    assert bench.check(A).allowed
+
+
 names = st.text(max_size=20)
 asked = st.builds(Asked, gate=names, agent=names, team=names, run=names)
 orders = st.tuples(st.integers(0, 9), st.integers(0, 9))
