@@ -18,7 +18,7 @@ LASTS_S: dict[Use, float] = {"once": ONCE_S, "run": RUN_S, "span": SPAN_S}
 def asks(request: Request, gate: Gate, held: Command | None, now_s: float) -> Decision | None:
     """Return the decision to hold what a gateway asks about; None if it doesn't know what was decided since."""
     asked = request.asked
-    if held is not None and request.seen < held.order:
+    if held is not None and request.seen < held.order and _answers(held, now_s):
         return None
     kind, _, name = (asked.agent or asked.team or "agent:unknown").partition(":")
     cost_usd = request.estimate_micro_usd / 1e6
@@ -44,6 +44,11 @@ def asks(request: Request, gate: Gate, held: Command | None, now_s: float) -> De
             approvers=gate.approvers,
         ),
     )
+
+
+def _answers(held: Command, now_s: float) -> bool:
+    """Tell whether a command is an answer, or the wait for one, that still holds."""
+    return held.in_force(now_s) or (held.use is not UNSET and now_s < held.ends_s)
 
 
 def used_up(spent: Spent, held: Command | None, now_s: float) -> Decision | None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from msgspec import json, msgpack
+from msgspec import UNSET, json, msgpack
 
 from alerts.decision import Action
 from alerts.gateway.wire import Command, State
@@ -90,6 +90,8 @@ class Shards:
 
         An engine knows what it decided itself: hearing of that again after a restart, it would judge otherwise.
         """
+        if command.asked is not UNSET:
+            return  # What waits at a gate spends nothing.
         if command.actor == "detector" and not command.scope.startswith("team:"):
             self._ordered.pop(command.scope, None)
             return

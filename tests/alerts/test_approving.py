@@ -103,7 +103,7 @@ def test_what_is_used_up_at_one_gateway_is_taken_back_from_all_and_asked_anew() 
 
     assert (desk.held.state, desk.held.in_force(NOW + 2)) == (State.HELD, False)
     assert used_up(spent, desk.held, NOW + 3) is None
-    assert desk.give(desk.ask(NOW + 4, desk.held.order), NOW + 4) is not None
+    assert desk.give(desk.ask(NOW + 4, spent.order), NOW + 4) is not None, "asked before it heard of being taken back"
 
 
 @pytest.mark.parametrize(

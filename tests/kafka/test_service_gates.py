@@ -153,12 +153,15 @@ async def test_a_held_call_goes_out_exactly_as_a_person_approves(kafka: str, tmp
                 return ask(two, OTHER_RUN).denial is Denial.DENIED
 
             await until(denied, 30)
+            site.reconfigure("a", gates=[])
+            await allows(two, OTHER_RUN)
 
         await decided_is_written_down(site)
 
 
 async def decided_is_written_down(site: Installation) -> None:
     lines = [json.loads(record.value) for record in await site.read(site.named("audit"), 1)]
+    assert "gate" in lines.pop()["reason"], "the changed settings"
     assert [(line["actor"], line["verb"], line["outcome"].partition(":")[0]) for line in lines] == [
         ("slack:UVIEW", "once", "refused"),
         ("slack:UNOBODY", "once", "refused"),
