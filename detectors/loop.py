@@ -23,6 +23,8 @@ _HONEST: Final[tuple[float, ...]] = (
     *(0.014, 0.04, 0.08),
     0.689,
 )
+# Below this, two inputs that grow by the same amount are alike by chance.
+_GROWTH_MIN_TOKENS: Final = 12
 _RHYTHM_NEAR: Final[tuple[float, ...]] = (0.3, 0.8)
 _RHYTHM_LOOPING: Final[tuple[float, ...]] = (0.62, 0.26, 0.12)
 _RHYTHM_HONEST: Final[tuple[float, ...]] = (0.17, 0.25, 0.58)
@@ -151,13 +153,13 @@ class Loop(Detector):
             if scene.run.calls and call.input_tokens - scene.run.input_tokens >= 0.8 * call.output_tokens:
                 nats *= self.accumulating  # It takes in its own answers: polling, perhaps, rather than stuck.
         nats -= self.forget * evidence.nats
-        nats += max(-1.2, min(0.0, 0.7 - scene.gap_s * memory.hourly / 1800.0))
+        nats += max(-0.6, min(0.0, 0.7 - scene.gap_s * memory.hourly / 1800.0))
         memory.tally(call.now_s)
         fade_s = max(self.fade_s, self.fade_calls * 3600.0 / memory.hourly)
         total = evidence.add(nats, call.now_s, fade_s)
         like, growth_tokens = _among(memory, scene)
         self._remember(memory, scene)
-        if kind == _UNLIKE and like != _UNLIKE:
+        if like != _UNLIKE and (kind == _UNLIKE or (growth_tokens and not memory.growth_tokens)):
             total = self._suspect(memory, scene, like, growth_tokens, fade_s)
         base = self.bar_nats - self.bar_nats_per_log_rate * max(
             0.0, log(60.0 / (1.0 + max(memory.hourly, memory.hour_calls)))
@@ -234,14 +236,14 @@ def _among(memory: LoopMemory, scene: Scene) -> tuple[int, int]:
     An input that grows by the same amount twice in a row is as good as one that stays.
     """
     log_input, inputs, outputs = scene.log_input, memory.inputs, memory.outputs
+    if len(inputs) > 1 and inputs[-2] < inputs[-1] < log_input - _INPUT_NEAR[1]:
+        tokens = scene.call.input_tokens
+        growth = tokens - round(exp(inputs[-1])) + 1
+        if abs(exp(inputs[-1]) - exp(inputs[-2]) - growth) < 1.5 + 0.01 * growth and growth >= _GROWTH_MIN_TOKENS:
+            return _alike(log_input, outputs[-1], scene), growth
     for i in range(len(inputs) - 1, -1, -1):
         if -_INPUT_NEAR[3] < inputs[i] - log_input < _INPUT_NEAR[3]:
             return _alike(inputs[i], outputs[i], scene), 0
-    if len(inputs) > 1 and inputs[-2] < inputs[-1] < log_input:
-        tokens = scene.call.input_tokens
-        growth = tokens - round(exp(inputs[-1])) + 1
-        if abs(exp(inputs[-1]) - exp(inputs[-2]) - growth) < 1.5 + 0.01 * growth:
-            return _alike(log_input, outputs[-1], scene), growth
     return _UNLIKE, 0
 
 

@@ -11,8 +11,8 @@ from detectors.row import Memory, Row, bucket, halve, scaled, zeros
 _ENDS: Final[tuple[float, ...]] = (0.0, 200.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0)
 _RUNAWAY: Final[tuple[float, ...]] = (0.005, 0.01, 0.04, 0.12, 0.25, 0.27, 0.16, 0.09, 0.055)
 _HONEST: Final[tuple[float, ...]] = (0.06, 0.09, 0.25, 0.22, 0.16, 0.11, 0.06, 0.03, 0.02)
-_ALIKE_ENDS: Final[tuple[float, ...]] = (0.5, 1.2)
-_ALIKE_NATS: Final[tuple[float, ...]] = (1.0, -0.7, -2.5)
+_ALIKE_ENDS: Final[tuple[float, ...]] = (0.5, 0.9, 1.3)
+_ALIKE_NATS: Final[tuple[float, ...]] = (1.0, -0.4, -1.2, -2.5)
 _REASON: Final = "context from {:,.0f} to {:,.0f} tokens in {:.0f} steps"
 
 
@@ -73,7 +73,7 @@ class Snowball(Detector):
             log_growth = log(float(growth))
             if run.log_growth:
                 nats += _ALIKE_NATS[bucket(_ALIKE_ENDS, abs(log_growth - run.log_growth))]
-                run.log_growth += 0.35 * (log_growth - run.log_growth)
+                run.log_growth += 0.6 * (log_growth - run.log_growth)
             else:
                 run.log_growth = log_growth
         nats += max(-2.0, min(scene.pace_nats, 1.0)) + scene.lasting_nats

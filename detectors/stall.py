@@ -33,7 +33,6 @@ class StallMemory(Memory):
         self.begun = 1.0
         self.continued = 19.0
         self.record = 0.0
-        self.record_s = 0.0
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -44,7 +43,6 @@ class StallMemory(Memory):
         self.begun = row.real(self.begun)
         self.continued = row.real(self.continued)
         self.record = row.real(self.record)
-        self.record_s = row.real(self.record_s)
 
 
 @dataclass(frozen=True)
