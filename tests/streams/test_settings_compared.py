@@ -1,5 +1,6 @@
 """What a change of the settings means, in words; which value is in force, and from which line."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from streams.settings import Settings, published
 from streams.settings.audiences import Audience
 from streams.settings.compare import Change, compare
 from streams.settings.document import parse
+from streams.settings.live import is_live
 from streams.settings.origins import origins
 from streams.settings.phrases import LADDERS, PHRASES, effect
 
@@ -125,6 +127,13 @@ def test_what_needs_a_restart_says_so_and_secrets_are_not_shown() -> None:
 
     assert [(c.field, c.needs_restart) for c in found] == [("service.web_port", True), ("slack.token", False)]
     assert "two" not in str(found)
+
+
+def test_the_readme_names_what_needs_a_restart_and_nothing_else() -> None:
+    named = {name for name in Settings.model_fields if not is_live(name)} - {"logs"}
+    (sentence,) = re.findall(r"Only ([^.]*(?:\.format)[^.]*)\nneed a restart", (ROOT / "README.md").read_text())
+
+    assert set(re.findall(r"`([a-z_.]+)`", sentence)) == {*named, "logs.format"}
 
 
 NUMBERS = sorted(field for field, phrase in PHRASES.items() if phrase.more)

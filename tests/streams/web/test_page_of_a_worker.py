@@ -123,3 +123,18 @@ async def test_the_topics_are_read_where_the_page_or_slack_needs_them_and_always
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(page.run(), 0.05)
     assert sorted(begun) == (["follow", "follow_kills", "run"] if reads else ["run"])
+
+
+async def test_the_page_says_in_a_sentence_what_needs_a_restart() -> None:
+    settings, reading = Settings(), Reading(needs_restart=("service.web_port",))
+    page = WorkersPage(
+        lambda: settings, lambda: reading, list, {}, client={"bootstrap_servers": "127.0.0.1:9"}, named=NAMED,
+        partitions={}, trust=TRUST, outlet=Broken(), clock=lambda: 0.0,
+    )  # fmt: skip
+    app = web.Application()
+    page.mount(app)
+    async with TestClient(TestServer(app)) as client:
+        text = await (await client.get("/settings")).text()
+    sentence = "Restart the workers for service.web_port: until then the service goes on with its old value."
+    assert sentence == reading.restart
+    assert sentence in text
