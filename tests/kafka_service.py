@@ -18,8 +18,9 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError
-from kafka_workers import Worker, read_records, until
+from kafka_workers import Worker, read_records
 from real_kafka import free_ports
+from waiting import until
 
 from alerts.decision import Decision
 from alerts.gateway.wire import HEARTBEAT_KEY, Command

@@ -14,8 +14,8 @@ from typing import Any
 
 from fake_slack import FakeSlack
 from kafka_service import ROOT, Installation, ServiceWorker
-from kafka_workers import until
 from real_kafka import free_ports
+from waiting import until
 
 from alerts.blocks import Target
 from streams.assembly import trust_file

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,19 +13,12 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
+from waiting import DEADLINE_S, until
 
 from streams.state import changelog_of
 from streams.topics import TopicSpec, ensure_topics
 
 SCRIPT = Path(__file__).parent / "kafka" / "worker_process.py"
-DEADLINE_S = 60.0
-
-
-async def until(condition: Callable[[], Awaitable[bool]], deadline_s: float = DEADLINE_S) -> None:
-    """Look until the condition holds; raises TimeoutError when it doesn't in time."""
-    async with asyncio.timeout(deadline_s):
-        while not await condition():
-            await asyncio.sleep(0.1)
 
 
 class Worker:

@@ -91,9 +91,3 @@ class Recorder:
 
     async def find(self, incident_id: str, since_s: float) -> Place | None:
         return None
-
-
-async def until(holds: Callable[[], bool], limit_s: float = 5.0) -> None:
-    async with asyncio.timeout(limit_s):
-        while not holds():
-            await asyncio.sleep(0.01)

@@ -9,19 +9,15 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from detectors.judge import compiled
 from streams.bench.broker import kafka
 from streams.bench.load import lines
-from streams.bench.parts import Place, place, service
-from streams.demo.stage import StageError, consumed
+from streams.bench.parts import Place, place, watched
 from streams.produce import produce, records
-from streams.settings import Settings
 from streams.topology import prepare_topics
 
 AGENTS, PER_S = 1_000, 500.0
-CORE, POLL_S, GIVE_UP_S = 0, 0.25, 300.0
+CORE = 0
 SHARES = {"clean": 0.0, "tenth": 0.1, "mostly": 0.9}
 RUBBISH = (
     b"not JSON",
@@ -42,7 +38,6 @@ def garbage(address: str | None = None, events: int = 200_000) -> dict[str, Any]
     with kafka(address) as bootstrap, tempfile.TemporaryDirectory(prefix="brakeline-bench-") as folder:
         for name, share in SHARES.items():
             sys.stderr.write(f"{name}: {share:.0%} unusable\n")
-            (Path(folder) / name).mkdir()
             where = place(bootstrap, Path(folder) / name)
             found[f"{name}_events_per_s"] = round(asyncio.run(_measure(where, events, share)))
     for name in ("tenth", "mostly"):
@@ -72,19 +67,5 @@ async def _measure(where: Place, events: int, share: float) -> float:
     await prepare_topics(settings)
     good = lines(events, AGENTS, time.time() - events / PER_S, PER_S)
     await produce(records(mixed(good, share)), where.client, where.topic("events"))
-    return await _pace(where, settings, events)
-
-
-async def _pace(where: Place, settings: Settings, events: int) -> float:
-    async with service(where, settings, CORE) as (url, _pid), aiohttp.ClientSession() as client:
-        begun_s, first = time.perf_counter(), await consumed(client, url)
-        seen = first
-        while seen < events:
-            await asyncio.sleep(POLL_S)
-            seen = await consumed(client, url)
-            if time.perf_counter() - begun_s > GIVE_UP_S:
-                raise StageError(f"the service counted {seen:.0f} of {events} records in {GIVE_UP_S:.0f} s")
-        took_s = time.perf_counter() - begun_s
-    if first >= events:
-        raise StageError("the service was done before it could be watched: measure with more events")
-    return (events - first) / took_s
+    figures = await watched(where, settings, events, CORE)
+    return figures["events"] / figures["wall_s"]

@@ -1,20 +1,27 @@
 """The parts of an installation as processes of their own, with topics of their own on the given Kafka."""
 
+import asyncio
 import json
+import os
 import secrets
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from msgspec import Struct
 
 from alerts.gateway.keys import write_keys
-from streams.demo.stage import free_ports, process, wait_ready
+from streams.demo.stage import StageError, consumed, free_ports, process, wait_ready
 from streams.settings import Settings, load
 
 ENV = "bench"
+POLL_S, GIVE_UP_S = 0.25, 300.0
+
+Figures = dict[str, float]
 
 
 class Place(Struct, frozen=True):
@@ -56,6 +63,7 @@ class Place(Struct, frozen=True):
 
 def place(bootstrap: str, folder: Path) -> Place:
     """Return a new installation with keys, and names that nobody else uses."""
+    folder.mkdir(exist_ok=True)
     write_keys(folder / "keys")
     return Place(bootstrap, f"bench-{secrets.token_hex(4)}", folder)
 
@@ -68,6 +76,30 @@ async def service(where: Place, settings: Settings, core: int | None = None) -> 
     async with process("service", command + ([] if core is None else [str(core)]), where.folder) as pid:
         await wait_ready("service", f"{url}/readyz", where.folder)
         yield url, pid
+
+
+async def watched(where: Place, settings: Settings, events: int, core: int) -> Figures:
+    """Run a worker and watch it by its own count, from the first look after its start to the last of `events`.
+
+    Raises StageError if it takes too long, or was done before it could be watched.
+    """
+    async with service(where, settings, core) as (url, pid), aiohttp.ClientSession() as client:
+        begun_s, begun_cpu_s, first = time.perf_counter(), _cpu_s(pid), await consumed(client, url)
+        seen = first
+        while seen < events:
+            await asyncio.sleep(POLL_S)
+            seen = await consumed(client, url)
+            if time.perf_counter() - begun_s > GIVE_UP_S:
+                raise StageError(f"the service counted {seen:.0f} of {events} events in {GIVE_UP_S:.0f} s")
+        wall_s, cpu_s = time.perf_counter() - begun_s, _cpu_s(pid) - begun_cpu_s
+    if first >= events:
+        raise StageError("the service was done before it could be watched: measure with more events")
+    return {"events": seen - first, "wall_s": wall_s, "cpu_s": cpu_s}
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 import time
@@ -10,25 +9,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import aiohttp
-
 from detectors.judge import compiled
 from streams.bench.broker import kafka
 from streams.bench.load import lines
-from streams.bench.parts import Place, place, service
-from streams.demo.stage import StageError, consumed
+from streams.bench.parts import GIVE_UP_S, Figures, place, watched
+from streams.demo.stage import StageError
 from streams.produce import produce, records
-from streams.settings import Settings
 from streams.topology import prepare_topics
 
 AGENTS = 1_000
 PER_S = 500.0
 CORE = 0
-POLL_S = 0.25
-GIVE_UP_S = 300.0
 ROUNDS = 3
-
-Figures = dict[str, float]
 
 
 def throughput(
@@ -55,26 +47,21 @@ async def _measure(
     bootstrap: str, folder: Path, events: int, faust_events: int, rounds: int
 ) -> dict[str, list[Figures]]:
     topics = {"partitions": 4, "replication": 1, "timestamp_type": "create"}
-    source = _place(bootstrap, folder / "source")
+    source = place(bootstrap, folder / "source")
     await prepare_topics(source.settings(topics={"prefix": source.prefix, **topics}))
     topic, start_s = source.topic("events"), time.time() - events / PER_S
     await produce(records(lines(events, AGENTS, start_s, PER_S)), source.client, topic)
     found: dict[str, list[Figures]] = {"service": [], "faust": [], "bare": []}
     for number in range(1, rounds + 1):
         sys.stderr.write(f"round {number} of {rounds}\n")
-        where = _place(bootstrap, folder / str(number))
+        where = place(bootstrap, folder / str(number))
         settings = where.settings(topics={"prefix": where.prefix, "events": [topic], **topics})
         await prepare_topics(settings)
         found["bare"].append(await _child("bare", bootstrap, topic, str(round(events * 0.8)), str(CORE)))
         faust = ("faust_agent", bootstrap, topic, f"{where.prefix}-faust", str(faust_events), str(CORE))
         found["faust"].append(await _child(*faust))
-        found["service"].append(await _service(where, settings, events))
+        found["service"].append(await watched(where, settings, events, CORE))
     return found
-
-
-def _place(bootstrap: str, folder: Path) -> Place:
-    folder.mkdir()
-    return place(bootstrap, folder)
 
 
 async def _child(module: str, *arguments: str) -> Figures:
@@ -92,24 +79,3 @@ async def _child(module: str, *arguments: str) -> Figures:
         raise StageError(f"{module} measured nothing: {err.decode(errors='replace')[-1000:]}")
     figures: Figures = json.loads(out.splitlines()[-1])
     return figures
-
-
-async def _service(where: Place, settings: Settings, events: int) -> Figures:
-    """Watch a worker by its own count, from the first look after its start to the last event."""
-    async with service(where, settings, CORE) as (url, pid), aiohttp.ClientSession() as client:
-        begun_s, begun_cpu_s, first = time.perf_counter(), _cpu_s(pid), await consumed(client, url)
-        seen = first
-        while seen < events:
-            await asyncio.sleep(POLL_S)
-            seen = await consumed(client, url)
-            if time.perf_counter() - begun_s > GIVE_UP_S:
-                raise StageError(f"the service counted {seen:.0f} of {events} events in {GIVE_UP_S:.0f} s")
-        wall_s, cpu_s = time.perf_counter() - begun_s, _cpu_s(pid) - begun_cpu_s
-    if first >= events:
-        raise StageError("the service was done before it could be watched: measure with more events")
-    return {"events": seen - first, "wall_s": wall_s, "cpu_s": cpu_s}
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import ssl
 import sys
 import time
@@ -196,10 +197,18 @@ def ago_s(text: str | None, now_s: Callable[[], float] = time.time, option: str 
     """
     if text is None:
         return None
-    number, unit = text[:-1], {"s": 1, "m": 60, "h": 3_600, "d": 86_400}.get(text[-1:], 0)
-    if unit and number.replace(".", "", 1).isdigit():
-        return now_s() - float(number) * unit
-    return moment_s(text, option)
+    span_s = span_of(text)
+    return moment_s(text, option) if span_s is None else now_s() - span_s
+
+
+def span_of(text: str) -> float | None:
+    """Read a span in seconds; None if it is none.
+
+    >>> span_of("30m"), span_of("1.5h"), span_of("soon")
+    (1800.0, 5400.0, None)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2]] if found else None
 
 
 def on_terminal() -> bool:

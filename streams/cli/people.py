@@ -2,7 +2,6 @@
 
 import getpass
 import json
-import re
 import time
 from typing import Annotated, Any
 
@@ -14,7 +13,7 @@ from alerts.coverage import states
 from alerts.decision import Action
 from alerts.gateway.asking import APPROVAL, Use
 from alerts.gateway.wire import Command
-from streams.cli.common import BrokerOption, Code, ConfigOption, JsonOption, quiet_logs, say, settings_of
+from streams.cli.common import BrokerOption, Code, ConfigOption, JsonOption, quiet_logs, say, settings_of, span_of
 
 app = typer.Typer()
 PANEL = "Act"
@@ -104,9 +103,8 @@ def _request(name: str) -> str:
 
 
 def _seconds(text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
-    span_s = float(found[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2]] if found else 0.0
-    if not 0 < span_s <= 7 * 86_400:
+    span_s = span_of(text)
+    if span_s is None or not 0 < span_s <= 7 * 86_400:
         raise typer.BadParameter(f"{text!r}: write a span of up to 7d, such as 30m or 1h", param_hint="--for")
     return span_s
 

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import ClientSession, web
 from fake_slack import FakeSlack
 from incident_life import decision
-from notifying import until
 from slack_room import NOW, SECRET, Room, pressed, submitted
+from waiting import until
 
 from alerts.blocks import target_of
 from alerts.incident import Status

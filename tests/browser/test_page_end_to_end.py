@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from browsing import Window
 from playwright.async_api import expect
+from waiting import until
 
 from streams.demo.show import GIVE_UP_S, ONSET_S, Show
 from streams.demo.stage import Stage, stage
@@ -32,13 +33,12 @@ class Watched(Show):
         self.refused.set()
         await self.released.wait()
         self.story.released_at_s = time.time()
-        await self._until_it_works(outlet, client)
+        await until(lambda: self._works(outlet, client))
         self.worked.set()
 
-    async def _until_it_works(self, outlet: Outlet, client: aiohttp.ClientSession) -> None:
-        while self.story.worked_again_at_s is None:
-            await self._call(outlet, client, self._ordinary_call())
-            await asyncio.sleep(0.1)
+    async def _works(self, outlet: Outlet, client: aiohttp.ClientSession) -> bool:
+        await self._call(outlet, client, self._ordinary_call())
+        return self.story.worked_again_at_s is not None
 
     async def until_refused(self) -> None:
         await asyncio.wait_for(self.refused.wait(), 90)

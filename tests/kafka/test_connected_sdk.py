@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 from aiokafka import AIOKafkaConsumer
 from sdk_provider import SdkProvider
 from signing import ENV, KEYS, TRUST
+from waiting import until
 
 import alerts.gateway.connect
 import alerts.gateway.httpx2  # noqa: F401
@@ -53,15 +54,12 @@ async def order(wiring: Wiring, action: Action, **more: Any) -> None:
     assert await order_directly(wiring, TRUST, Orders(ENV, "cli", KEYS), decision, time.time) is not None
 
 
-async def until_works(create: Any) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                await asyncio.to_thread(create)
-            except openai.PermissionDeniedError:
-                await asyncio.sleep(0.02)
-            else:
-                return
+async def works(create: Any) -> bool:
+    try:
+        await asyncio.to_thread(create)
+    except openai.PermissionDeniedError:
+        return False
+    return True
 
 
 async def test_the_sdk_of_a_process_of_ones_own_obeys(
@@ -90,7 +88,7 @@ async def test_the_sdk_of_a_process_of_ones_own_obeys(
             assert refused.value.code == "agent_killed"
             assert provider.calls == 0
             await order(wiring, Action.RELEASE, actor="user:x")
-            await until_works(create)
+            await until(lambda: works(create))
         finally:
             made["openai"].close()
             await asyncio.to_thread(made["brakes"].close)

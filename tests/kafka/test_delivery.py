@@ -5,7 +5,8 @@ import random
 import signal
 
 import pytest
-from kafka_workers import Group, until
+from kafka_workers import Group
+from waiting import until
 
 pytestmark = pytest.mark.kafka
 ROUNDS = int(os.environ.get("BRAKELINE_STORM_ROUNDS", "5"))

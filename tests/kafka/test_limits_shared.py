@@ -1,35 +1,25 @@
 """Limits on a real broker: published by the service, shared among gateways, and held by each."""
 
-import asyncio
 import time
-import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from signing import ENV, KEYS, TRUST
+from limited import limited
+from signing import ENV, TRUST
+from waiting import until
 
-from alerts.commands import Orders
 from alerts.gateway.budget import Load
 from alerts.gateway.feed import Feed, FeedSettings
 from alerts.gateway.guard import Guard
 from alerts.gateway.identity import Denial, Identity
-from streams.commander import Commander, Wiring
-from streams.limiting import Sharing, share_limits
-from streams.outlet import Outlet
+from streams.commander import Wiring
 from streams.settings import Settings
-from streams.topics import TopicSpec, ensure_topics
 
 pytestmark = pytest.mark.kafka
 A = Identity(agent="a", model="gpt-4o")
 TOKENS = Load(30_000, 0)
-
-
-async def until(what: Callable[[], bool], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not what():
-            await asyncio.sleep(0.01)
 
 
 def feed_settings(wiring: Wiring, limits: str, name: str, snapshot: Path | None = None) -> FeedSettings:
@@ -51,18 +41,9 @@ async def gateway(wiring: Wiring, limits: str, name: str, snapshot: Path | None 
 
 
 async def test_a_limit_reaches_every_gateway_and_its_shares_go_where_it_is_used(kafka: str, tmp_path: Path) -> None:
-    prefix = f"test-{uuid.uuid4().hex[:8]}"
-    wiring, limits = Wiring({"bootstrap_servers": kafka}, f"{prefix}.kills", f"{prefix}.acks"), f"{prefix}.limits"
-    compacted = [TopicSpec(name, compacted=True) for name in (wiring.kills, limits)]
-    await ensure_topics(wiring.client, [*compacted, TopicSpec(wiring.acks)])
-    settings = Settings(mode="armed", keys={"env": ENV}, limits=[{"scope": "agent:*", "tokens": 100_000, "per": "day"}])
     async with AsyncExitStack() as stack:
-        outlet = await stack.enter_async_context(Outlet(wiring.client))
-        commander = Commander(wiring, TRUST, Orders(ENV, "w", KEYS), outlet, time.time, lambda *_: None)
-        await commander.start()
-        stack.push_async_callback(commander.stop)
-        sharing = await share_limits(Sharing(settings, KEYS, TRUST, wiring.client, limits), outlet, commander)
-        stack.callback(sharing.stop)
+        made = await stack.enter_async_context(limited(kafka, {"scope": "agent:*", "tokens": 100_000, "per": "day"}))
+        wiring, limits, settings, sharing = made.wiring, made.topic, made.settings, made.sharing
         one = await stack.enter_async_context(gateway(wiring, limits, "gw-1", tmp_path / "one"))
         two = await stack.enter_async_context(gateway(wiring, limits, "gw-2"))
 
@@ -82,37 +63,27 @@ async def test_a_limit_reaches_every_gateway_and_its_shares_go_where_it_is_used(
 
         more = [{"scope": "agent:*", "tokens": 1_000_000, "per": "day"}]
         await sharing.reconfigure(settings.model_copy(update={"limits": Settings(limits=more).limits}))
-        await until(lambda: [feed.guard.budget.digest for feed in (one, two)] == [commander.rules] * 2)
+        await until(lambda: [feed.guard.budget.digest for feed in (one, two)] == [made.commander.rules] * 2)
         assert two.guard.check(A, time.time(), TOKENS).allowed
         assert "30,000 tokens used" in two.guard.check(A, time.time(), Load(10**6, 0)).reason
 
         await sharing.reconfigure(settings.model_copy(update={"mode": "shadow"}))
         await until(lambda: not one.guard.budget.active and not two.guard.budget.active)
-        assert commander.failure is None
+        assert made.commander.failure is None
 
 
 async def test_a_gateway_that_may_not_read_the_limits_says_so_and_needs_none_where_there_are_none(kafka: str) -> None:
-    prefix = f"test-{uuid.uuid4().hex[:8]}"
-    wiring = Wiring({"bootstrap_servers": kafka}, f"{prefix}.kills", f"{prefix}.acks")
-    await ensure_topics(wiring.client, [TopicSpec(wiring.kills, compacted=True), TopicSpec(wiring.acks)])
     async with AsyncExitStack() as stack:
-        outlet = await stack.enter_async_context(Outlet(wiring.client))
-        commander = Commander(wiring, TRUST, Orders(ENV, "w", KEYS), outlet, time.time, lambda *_: None)
-        await commander.start()
-        stack.push_async_callback(commander.stop)
-        unlimited = Settings(mode="armed", keys={"env": ENV})
-        sharing = await share_limits(
-            Sharing(unlimited, KEYS, TRUST, wiring.client, f"{prefix}.limits"), outlet, commander
-        )
-        stack.callback(sharing.stop)
-        async with gateway(wiring, f"{prefix}.limits", "gw-1") as feed:
+        made = await stack.enter_async_context(limited(kafka, topic=False))
+        wiring, commander = made.wiring, made.commander
+        async with gateway(wiring, made.topic, "gw-1") as feed:
             assert (feed.trouble, feed.guard.check(A, time.time()).allowed) == ("", True)
             commander.rules = "those of a topic that this gateway can't see"
             await until(lambda: "limits are in force" in feed.trouble)
 
-        feed = Feed(Guard(ENV, TRUST, time.time()), feed_settings(wiring, f"{prefix}.limits", "gw-2"))
+        feed = Feed(Guard(ENV, TRUST, time.time()), feed_settings(wiring, made.topic, "gw-2"))
         await feed.start()
         stack.push_async_callback(feed.stop)
         await until(lambda: "limits are in force" in feed.trouble)
-        assert f"{prefix}.limits does not exist, or this gateway may not read it" in feed.trouble
+        assert f"{made.topic} does not exist, or this gateway may not read it" in feed.trouble
         assert "not yet read the limits in force" in feed.guard.check(A, time.time()).reason

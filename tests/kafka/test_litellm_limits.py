@@ -1,10 +1,9 @@
 """Limits in the real LiteLLM proxy: whatever becomes of a call, its reservation is replaced by what it took."""
 
 import asyncio
-import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,13 @@ import msgspec
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import TestServer
+from limited import limited
 from real_gateways import needs
-from signing import ENV, KEYS, TRUST
+from signing import ENV, KEYS
+from waiting import until
 
-from alerts.commands import Orders
 from alerts.gateway.keys import TrustRecord
 from streams.bench.real_gateways import Kills, litellm
-from streams.commander import Commander
-from streams.kill_topic import Wiring
-from streams.limiting import Sharing, share_limits
-from streams.outlet import Outlet
-from streams.settings import Settings
-from streams.topics import TopicSpec, ensure_topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300), needs("litellm")]
 LIMIT, MOST = 10_000, 6_000
@@ -63,12 +57,6 @@ class Upstream:
         )  # fmt: skip
 
 
-async def until(what: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
-        while not await what():
-            await asyncio.sleep(0.05)
-
-
 class Proxy:
     """Calls the proxy; each call may take 6,000 of 10,000 tokens: one that is left reserved refuses the next."""
 
@@ -99,21 +87,13 @@ class Proxy:
 
 @asynccontextmanager
 async def limited_proxy(kafka: str, folder: Path, provider: int) -> AsyncIterator[str]:
-    prefix = f"test-{uuid.uuid4().hex[:8]}"
-    wiring, limits = Wiring({"bootstrap_servers": kafka}, f"{prefix}.kills", f"{prefix}.acks"), f"{prefix}.limits"
-    compacted = [TopicSpec(name, compacted=True) for name in (wiring.kills, limits)]
-    await ensure_topics(wiring.client, [*compacted, TopicSpec(wiring.acks)])
-    settings = Settings(mode="armed", keys={"env": ENV}, limits=[{"scope": "agent:*", "tokens": LIMIT, "per": "day"}])
     trust = folder / "trust.json"
     trust.write_bytes(msgspec.json.encode(TrustRecord([key.public() for key in KEYS.values()])))
-    async with AsyncExitStack() as stack:
-        outlet = await stack.enter_async_context(Outlet(wiring.client))
-        commander = Commander(wiring, TRUST, Orders(ENV, "w", KEYS), outlet, time.time, lambda *_: None)
-        await commander.start()
-        stack.push_async_callback(commander.stop)
-        sharing = await share_limits(Sharing(settings, KEYS, TRUST, wiring.client, limits), outlet, commander)
-        stack.callback(sharing.stop)
-        yield await stack.enter_async_context(litellm(folder, Kills(kafka, prefix, ENV, trust), provider))
+    async with (
+        limited(kafka, {"scope": "agent:*", "tokens": LIMIT, "per": "day"}) as made,
+        litellm(folder, Kills(kafka, made.prefix, ENV, trust), provider) as url,
+    ):
+        yield url
 
 
 async def test_every_end_of_a_call_settles_what_it_reserved(kafka: str, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 from kafka_service import PARTITIONS, Installation
 from real_gateways import needs
 from signing import ENV, KEYS, TRUST
+from waiting import until
 
 from alerts.commands import Orders
 from alerts.decision import Action, Decision
@@ -87,12 +88,6 @@ class Upstream:
             chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
             await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
         return response
-
-
-async def until(what: Callable[[], Any], seconds: float = 60.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not (found := what()) or (asyncio.iscoroutine(found) and not await found):
-            await asyncio.sleep(0.05)
 
 
 def decision(action: Action, scope: str, **fields: Any) -> Decision:

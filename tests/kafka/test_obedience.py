@@ -1,15 +1,15 @@
 """Commander, feed and guard on a real broker: what is ordered is obeyed, whatever stops and starts."""
 
-import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from signing import ENV, KEYS, TRUST
+from waiting import until
 
 from alerts.commands import Orders
 from alerts.decision import Action, Decision
@@ -24,12 +24,6 @@ from streams.topics import TopicSpec, ensure_topics
 
 pytestmark = pytest.mark.kafka
 A = Identity(agent="a")
-
-
-async def until(what: Callable[[], bool], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not what():
-            await asyncio.sleep(0.01)
 
 
 def decision(action: Action, scope: str = "agent:a", **fields: object) -> Decision:

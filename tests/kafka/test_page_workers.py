@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 import pytest
 from kafka_service import Installation, ServiceWorker
-from kafka_workers import until
+from waiting import until
 
 from alerts.gateway.wire import State
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from kafka_service import ROOT, ServiceWorker, spawn
-from kafka_workers import Worker, until
+from kafka_workers import Worker
 from real_kafka import free_ports
 from secured_kafka import PASSWORD, STRANGER, SUBJECT, USER, Secured, secured_kafka
+from waiting import until
 
 from alerts.gateway.keys import write_keys
 from streams.rights import needed

@@ -27,8 +27,8 @@ from kafka_slack import (
     site_of,
     target,
 )
-from kafka_workers import until
 from slack_room import pressed, submitted
+from waiting import until
 
 from alerts.blocks import Target
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from kafka_service import Installation
-from kafka_workers import until
+from waiting import until
 
 pytestmark = pytest.mark.kafka
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from fake_slack import FakeSlack
 from kafka_service import Installation
-from kafka_workers import until
 from slack_room import pressed, submitted
+from waiting import until
 
 from alerts.blocks import Target
 from alerts.gateway.connect import Connection, connect

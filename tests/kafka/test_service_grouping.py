@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from fake_slack import FakeSlack
 from kafka_slack import LIMIT, calls, incidents, settled, site_of, target
-from kafka_workers import until
 from slack_room import pressed, submitted
+from waiting import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 

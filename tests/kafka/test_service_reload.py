@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from kafka_fleet import hours_by_hand
 from kafka_service import PARTITIONS, Installation, ServiceWorker
-from kafka_workers import until
+from waiting import until
 
 from detectors.memory import AgentMemory
 from detectors.row import unpack

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from kafka_workers import Group, read_records, until
+from kafka_workers import Group, read_records
+from waiting import until
 
 from streams.fence import HEADER, KEY, NOBODY, Claim
 from streams.journal import writes

@@ -10,8 +10,8 @@ import pytest
 from fake_slack import FakeSlack
 from kafka_service import Installation
 from kafka_slack import LIMIT, audited, calls, incidents, settled, sidecar_of, site_of, target
-from kafka_workers import until
 from slack_room import pressed, submitted
+from waiting import until
 
 from alerts.blocks import Target
 

@@ -7,7 +7,7 @@ import pytest
 from fake_slack import FakeSlack, Mood
 from kafka_service import Installation
 from kafka_slack import LIMIT, about, calls, incidents, settled, site_of
-from kafka_workers import until
+from waiting import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 FAULTS: tuple[Mood, ...] = ("limit", "fail", "drop", "drop before", "hang", "silent", "ok")

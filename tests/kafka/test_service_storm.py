@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from kafka_fleet import by_scope, fleet_lines, hours_by_hand, hours_replayed, kills, replayed
 from kafka_service import Installation, ServiceWorker
-from kafka_workers import until
+from waiting import until
 
 FULL = os.environ.get("BRAKELINE_STORM") == "1"
 EVENTS, KILLS = (200_000, 20) if FULL else (20_000, 4)

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 from faust.types import TP
-from kafka_workers import Group, until
+from kafka_workers import Group
+from waiting import until
 
 from streams.fetching import RECORDS_MAX
 from streams.ledger import Progress

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from fake_slack import FakeSlack, Mood
 from incident_life import decision
-from notifying import NOW, CrashError, Recorder, World, until
+from notifying import NOW, CrashError, Recorder, World
+from waiting import until
 
 from alerts.decision import Action
 from alerts.gateway.wire import Command, State

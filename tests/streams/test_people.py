@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fake_slack import FakeSlack
 from incident_life import decision
-from notifying import until
+from waiting import until
 
 from alerts.chart import Point
 from alerts.incident import Incident, Outcome

@@ -16,6 +16,7 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer, unused_port
 from real_gateways import needs
 from sdk_provider import SdkProvider
+from waiting import until
 
 from alerts.gateway.asgi import Brakes as AsgiBrakes
 from alerts.gateway.asgi import by_headers
@@ -77,16 +78,10 @@ async def in_asgi(gateway: FakeGateway, provider: TestServer, _: Path) -> AsyncI
         port = unused_port()
         server = uvicorn.Server(uvicorn.Config(brakes, port=port, lifespan="off", log_level="error"))
         serving = asyncio.create_task(server.serve())
-        await until_started(server)
+        await until(lambda: server.started)
         yield Way(f"http://127.0.0.1:{port}")
         server.force_exit = server.should_exit = True
         await serving
-
-
-async def until_started(server: uvicorn.Server) -> None:
-    async with asyncio.timeout(10):
-        while not server.started:
-            await asyncio.sleep(0.01)
 
 
 CUTTING = [pytest.param(by_transport, id="transport"), pytest.param(in_asgi, id="asgi")]

@@ -1,0 +1,17 @@
+"""Waits for what real processes and connections bring about: look until it holds. The one place where tests sleep."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+
+DEADLINE_S, PAUSE_S = 60.0, 0.02
+
+
+async def until(holds: Callable[[], bool | Awaitable[bool]], deadline_s: float = DEADLINE_S) -> None:
+    """Look until the condition holds; raises TimeoutError when it doesn't in time."""
+    async with asyncio.timeout(deadline_s):
+        while True:
+            found = holds()
+            if await found if isawaitable(found) else found:
+                return
+            await asyncio.sleep(PAUSE_S)
