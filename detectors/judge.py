@@ -52,7 +52,7 @@ class Judge:
         if (tree is not None or memory.blocked or state.teams) and standing.blocked(state, memory, tree, call):
             memory.last_s = call.now_s
             return _NONE
-        run = memory.runs.pop(call.run, None) or RunTrack(call.now_s, call.now_s)
+        run = memory.runs.get(call.run) or RunTrack(call.now_s, call.now_s)
         scene = _scene(state, memory, tree, run, call)
         says = self._ceilings(agent, memory, tree, scene) if self._limited else {}
         self._ask(memory, scene, says)
@@ -187,7 +187,10 @@ def _follow(memory: AgentMemory, run: RunTrack, call: Call, tree: TreeMemory | N
     roots.append(call.run if tree is None else tree.root)
     if len(roots) > _ROOTS_KEPT:
         del roots[0]
-    if call.run:
-        memory.runs[call.run] = run
-        if len(memory.runs) > _RUNS_KEPT:
-            del memory.runs[next(iter(memory.runs))]
+    if call.run and not (run.calls > 1 and call.run == memory.latest_run):
+        runs = memory.runs
+        runs.pop(call.run, None)
+        runs[call.run] = run
+        memory.latest_run = call.run
+        if len(runs) > _RUNS_KEPT:
+            del runs[next(iter(runs))]

@@ -1,6 +1,6 @@
 """What is remembered of an agent, a run tree and the shard."""
 
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from detectors.ceiling import CeilingMemory, ceiling_carried
 from detectors.contract import RunTrack, TreeTrack
@@ -39,6 +39,7 @@ KINDS: Final[tuple[type[Memory], ...]] = (
 class AgentMemory(Kept):
     """One agent with its sub-agents ("name/sub1"): its open runs, and what each detector knows of it in `held`.
 
+    `runs` are in the order of their latest calls; `latest_run` is the last of them, if that is known.
     `blocked` holds the agent ids that are killed, with the time until when. `roots` are the root runs of the latest
     calls. A trouble lasts from `trouble_since_s` to `trouble_last_s`; its start names the incident. `swept_s` is when
     ended runs were last looked for.
@@ -51,10 +52,11 @@ class AgentMemory(Kept):
         self.trouble_since_s = 0.0
         self.trouble_last_s = 0.0
         self.runs: dict[str, RunTrack] = {}
+        self.latest_run = ""
         self.blocked: dict[str, float] = {}
         self.roots: list[str] = []
         self.ceiling: CeilingMemory | None = None
-        self.held: list[Memory | None] = [None] * len(KINDS)
+        self.held: list[Any] = [None] * len(KINDS)  # Unchecked: the detector that it is handed to checks what it is.
         self.swept_s = 0.0
 
     def carry(self, row: Row) -> None:

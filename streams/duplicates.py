@@ -18,25 +18,27 @@ class Seen(Enum):
 
 
 class Hashes:
-    """A table from one hash of 64 bits to another, in 16 bytes a slot; at most two slots of three are taken."""
+    """A table from one hash of 64 bits to another, in 16 bytes a slot; at most two slots of three are taken.
+
+    Each key is followed by its value: a look-up reaches into memory that no cache holds, once.
+    """
 
     def __init__(self) -> None:
         self._count: i64 = 0
         self._mask: i64 = _FIRST_SLOTS - 1
-        self._keys = vec[i64]([0] * _FIRST_SLOTS)
-        self._values = vec[i64]([0] * _FIRST_SLOTS)
+        self._slots = vec[i64]([0] * (2 * _FIRST_SLOTS))
 
     def __len__(self) -> int:
         return int(self._count)
 
     def get(self, key: i64) -> i64:
         """Return what was put under a key, which is not 0; 0 if nothing was."""
-        keys, mask = self._keys, self._mask
+        slots, mask = self._slots, self._mask
         slot = key & mask
         while True:
-            found = keys[slot]
+            found = slots[2 * slot]
             if found == key:
-                return self._values[slot]
+                return slots[2 * slot + 1]
             if found == 0:
                 return 0
             slot = (slot + 1) & mask
@@ -45,21 +47,21 @@ class Hashes:
         """Put a value, which is not 0, under a key that isn't there."""
         if self._count * 3 >= self._mask * 2:
             self._grow()
-        slot = key & self._mask
-        while self._keys[slot] != 0:
-            slot = (slot + 1) & self._mask
-        self._keys[slot] = key
-        self._values[slot] = value
+        slots, mask = self._slots, self._mask
+        slot = key & mask
+        while slots[2 * slot] != 0:
+            slot = (slot + 1) & mask
+        slots[2 * slot] = key
+        slots[2 * slot + 1] = value
         self._count += 1
 
     def _grow(self) -> None:
-        keys, values = self._keys, self._values
-        slots = 2 * len(keys)
-        self._count, self._mask = 0, slots - 1
-        self._keys, self._values = vec[i64]([0] * int(slots)), vec[i64]([0] * int(slots))
-        for i in range(len(keys)):
-            if keys[i] != 0:
-                self.put(keys[i], values[i])
+        before = self._slots
+        self._count, self._mask = 0, len(before) - 1
+        self._slots = vec[i64]([0] * (2 * int(len(before))))
+        for i in range(0, len(before), 2):
+            if before[i] != 0:
+                self.put(before[i], before[i + 1])
 
 
 class SeenIds:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from streams import rights
 from streams.app import Service
+from streams.assembly import prices_of
 from streams.garbage import collect_seldom
 from streams.reload import Reader
 from streams.settings import Settings
@@ -33,6 +34,7 @@ async def serve(settings: Settings, source: Reader | None = None) -> None:
 def run_service(settings: Settings, source: Reader | None = None) -> int:
     """Run the service; return the process's exit code."""
     collect_seldom()
+    prices_of(settings)  # Reads the price list, which takes a tenth of a second, before there is work.
     try:
         asyncio.run(serve(settings, source))
     except WorkerError as error:
