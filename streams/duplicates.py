@@ -57,8 +57,9 @@ class Hashes:
 
     def _grow(self) -> None:
         before = self._slots
+        size: int = 2 * len(before)
         self._count, self._mask = 0, len(before) - 1
-        self._slots = vec[i64]([0] * (2 * int(len(before))))
+        self._slots = vec[i64]([0] * size)
         for i in range(0, len(before), 2):
             if before[i] != 0:
                 self.put(before[i], before[i + 1])
