@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
+from alerts.gateway.keys import SigningKey, Trust
 from alerts.gateway.obstacle import obstacle
 from alerts.gateway.wire import WireError
 from streams.assembly import keys_of, trust_file
@@ -86,7 +87,7 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         yield Finding("keys", Level.WARN, f"No keys yet: {trust} does not exist; `run` would make its own.", remedy)
         return
     try:
-        keys, _ = keys_of(settings)
+        keys, trusted = keys_of(settings)
     except (OSError, WireError) as error:
         yield Finding("keys", Level.FAIL, f"A key file can't be used: {error}.", "Restore it, or make new keys.")
         return
@@ -94,11 +95,25 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         if role not in keys:
             remedy = f"Put {role}.key beside {trust}, or do without (a worker needs detector and commander)."
             yield Finding("keys", Level.WARN, f"The {role}'s private key isn't here.", remedy)
+    for role, key in keys.items():
+        if not _is_trusted(key, trusted):
+            remedy = (
+                f"Put the {role}.key and the trust.json of one `brakeline keys` there: gateways refuse all it signs."
+            )
+            yield Finding("keys", Level.FAIL, f"{trust} does not know the key in {role}.key.", remedy)
     open_files = [path for path in sorted(trust.parent.glob("*.key")) if _is_open(path)]
     for path in open_files:
         yield Finding("keys", Level.FAIL, f"{path} can be read by others.", f"chmod 600 {path}")
     if not open_files:
         yield Finding("keys", Level.OK, f"Keys for {', '.join(sorted(keys)) or 'nobody'} in {trust.parent}.")
+
+
+def _is_trusted(key: SigningKey, trust: Trust) -> bool:
+    try:
+        trust.authenticate(key.sign_bytes(b"{}"))
+    except WireError:
+        return False
+    return True
 
 
 def _is_open(path: Path) -> bool:
@@ -146,9 +161,10 @@ async def _topics(settings: Settings) -> AsyncIterator[Finding]:
     for finding in report.findings:
         if finding.endswith("does not exist"):
             level = Level.WARN if settings.topics.create else Level.FAIL
-            yield Finding("topics", level, f"{finding.capitalize()}.", "Run `brakeline topics --create`.")
+            yield Finding("topics", level, f"T{finding[1:]}.", "Run `brakeline topics --create`.")
         else:
-            yield Finding("topics", Level.WARN, f"{finding.capitalize()}.", "Change it with kafka-configs or anew.")
+            level = Level.FAIL if " must have " in finding else Level.WARN
+            yield Finding("topics", level, f"T{finding[1:]}.", report.mends[finding])
     if not report.findings:
         yield Finding("topics", Level.OK, f"All topics named {settings.topics.prefix}.* are as they should be.")
 

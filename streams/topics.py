@@ -63,6 +63,8 @@ class Report(Struct):
     """Of every topic that exists now."""
     findings: list[str] = []
     """Sentences for a person."""
+    mends: dict[str, str] = {}
+    """What to do about a finding."""
 
 
 def topic_specs(
@@ -184,9 +186,8 @@ class _Cluster:
         for spec in specs:
             partitions = self.report.partitions[spec.name]
             if not spec.given and partitions != spec.partitions:
-                self.report.findings.append(
-                    f"topic {spec.name} has {partitions} partitions, and must have {spec.partitions}"
-                )
+                finding = f"topic {spec.name} has {partitions} partitions, and must have {spec.partitions}"
+                self._found(finding, "With the service down delete it, then `brakeline topics --create`.")
             found, wanted = await self._configs(spec.name), spec.configs(self._copies)
             for key in ("cleanup.policy", "message.timestamp.type"):
                 if key in found and found[key] != wanted[key]:
@@ -196,7 +197,13 @@ class _Cluster:
                 self._differs(spec.name, "min.compaction.lag.ms", lag, f"at least {COMPACTION_LAG_MS}")
 
     def _differs(self, name: str, key: str, found: str, wanted: str) -> None:
-        self.report.findings.append(f"topic {name} has {key}={found}, and should have {wanted}")
+        value = wanted.removeprefix("at least ")
+        mend = f"kafka-configs --alter --entity-type topics --entity-name {name} --add-config {key}={value}"
+        self._found(f"topic {name} has {key}={found}, and should have {wanted}", mend)
+
+    def _found(self, finding: str, mend: str) -> None:
+        self.report.findings.append(finding)
+        self.report.mends[finding] = mend
 
     async def _configs(self, name: str) -> dict[str, str]:
         try:

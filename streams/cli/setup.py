@@ -81,13 +81,18 @@ def topics(
 def doctor(config: ConfigOption = None, broker: BrokerOption = None, as_json: JsonOption = False) -> None:
     """Look at everything that Brakeline needs, and say what is missing and what to do about it.
 
-    Changes nothing. Exits with 1 if something fails, 3 if Kafka can't be reached.
+    Changes nothing. Exits with 0 if nothing fails (a warning is none), 1 if something does, 2 for wrong settings, 3 if
+    Kafka can't be reached.
     """
     from streams.doctor import Level, examine
 
     findings = wait(examine(settings_of(config, broker)))
     if as_json:
-        typer.echo(json.dumps([{"level": f.level, "what": f.what, "remedy": f.remedy} for f in findings], indent=2))
+        typer.echo(
+            json.dumps(
+                [{"part": f.part, "level": f.level, "what": f.what, "remedy": f.remedy} for f in findings], indent=2
+            )
+        )
     for finding in () if as_json else findings:
         colour = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}[finding.level]
         remedy = f"\n     -> {finding.remedy}" if finding.remedy else ""
