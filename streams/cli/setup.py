@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 
 from streams.cli.common import BrokerOption, Code, ConfigOption, JsonOption, say, settings_of, wait
 from streams.settings import load
@@ -88,11 +89,7 @@ def doctor(config: ConfigOption = None, broker: BrokerOption = None, as_json: Js
 
     findings = wait(examine(settings_of(config, broker)))
     if as_json:
-        typer.echo(
-            json.dumps(
-                [{"part": f.part, "level": f.level, "what": f.what, "remedy": f.remedy} for f in findings], indent=2
-            )
-        )
+        typer.echo(json.dumps(to_builtins(findings), indent=2))
     for finding in () if as_json else findings:
         colour = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}[finding.level]
         remedy = f"\n     -> {finding.remedy}" if finding.remedy else ""

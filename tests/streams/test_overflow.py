@@ -1,4 +1,4 @@
-"""More agents than there is room for: counted in one bucket, never judged or killed, told by a metric that has an alert."""
+"""More agents than there is room for: counted in one bucket, never judged or killed, told by an alert."""
 
 import json
 from pathlib import Path
