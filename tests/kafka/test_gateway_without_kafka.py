@@ -1,0 +1,178 @@
+"""Kafka and the service are really down for ten minutes, and the gateway is killed: nobody who is stopped gets through."""
+
+import asyncio
+import json
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from kafka_service import ROOT
+from real_kafka import free_ports, need_tools, running
+from signing import ENV, KEYS, TRUST
+
+from alerts.commands import Orders
+from alerts.decision import Action, Decision
+from alerts.gateway.keys import TrustRecord
+from streams.commander import Commander
+from streams.kill_topic import Wiring
+from streams.limiting import Sharing, share_limits
+from streams.outlet import Outlet
+from streams.settings import Settings
+from streams.topics import TopicSpec, ensure_topics
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+KILLED, SPENT, FREE = {"agent": "killed"}, {"agent": "spent", "run": "r"}, {"agent": "free"}
+LIMIT = {"scope": "agent:spent", "tokens": 100, "per": "day"}
+OUTAGE_S, STEP_S = 600, 5
+
+
+class Answers(msgspec.Struct):
+    """What the gateway said: its state, and of each caller whether it may call, and why not."""
+
+    state: str
+    allowed: list[bool]
+    reasons: list[str]
+
+
+class Gateway:
+    """A gateway process; `late_s` is what its clock is ahead of ours."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def asks(self, *callers: dict[str, str], late_s: float = 0.0, tokens: int = 0) -> Answers:
+        load = {"input_tokens": tokens, "output_tokens": 0}
+        asked = {"late_s": late_s, "callers": callers, "load": load}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+        return msgspec.json.decode(await self._process.stdout.readline(), type=Answers)
+
+    async def dies(self) -> None:
+        self._process.kill()
+        await self._process.wait()
+
+
+class Site:
+    """A broker of its own that can be stopped, the service's commander, and a gateway."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.late_s, self.prefix = folder, 0.0, f"test-{uuid.uuid4().hex[:8]}"
+        self.ports = free_ports(2)
+        self.bootstrap = f"127.0.0.1:{self.ports[0]}"
+        self.wiring = Wiring({"bootstrap_servers": self.bootstrap}, f"{self.prefix}.kills", f"{self.prefix}.acks")
+        self.trust = folder / "trust.json"
+        self.trust.write_bytes(msgspec.json.encode(TrustRecord([key.public() for key in KEYS.values()])))
+
+    def clock(self) -> float:
+        return time.time() + self.late_s
+
+    @asynccontextmanager
+    async def up(self) -> AsyncIterator[Commander]:
+        """Kafka and the service."""
+        async with AsyncExitStack() as stack:
+            context = running(self.folder, self.ports[0], self.ports[1])
+            await asyncio.to_thread(context.__enter__)
+            stack.push_async_callback(asyncio.to_thread, context.__exit__, None, None, None)
+            compacted = [TopicSpec(f"{self.prefix}.{name}", compacted=True) for name in ("kills", "limits")]
+            await ensure_topics(self.wiring.client, [*compacted, TopicSpec(self.wiring.acks)])
+            outlet = await stack.enter_async_context(Outlet(self.wiring.client))
+            commander = Commander(self.wiring, TRUST, Orders(ENV, "w", KEYS), outlet, self.clock, lambda *_: None)
+            await commander.start()
+            stack.push_async_callback(commander.stop)
+            settings = Settings(mode="armed", keys={"env": ENV}, limits=[LIMIT])
+            wants = Sharing(settings, KEYS, TRUST, self.wiring.client, f"{self.prefix}.limits", self.clock)
+            sharing = await share_limits(wants, outlet, commander)
+            stack.callback(sharing.stop)
+            yield commander
+
+    async def gateway(self, snapshot: str) -> Gateway:
+        command = (self.bootstrap, self.prefix, ENV, str(self.trust), str(self.folder / snapshot), str(self.late_s))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(Path(__file__).with_name("gateway_process.py")), *command),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+            cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        )  # fmt: skip
+        return Gateway(process)
+
+
+async def until(what: Callable[[], Awaitable[bool]], seconds: float = 40.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not await what():
+            await asyncio.sleep(0.05)
+
+
+def order(action: Action, scope: str, **fields: Any) -> Decision:
+    return Decision(at_s=time.time(), scope=scope, action=action, reason="a loop", incident_id="i", **fields)
+
+
+async def outage(site: Site, gateway: Gateway) -> tuple[int, int]:
+    """Let ten minutes pass, and the gateway be killed after each two; return the calls let through, and the others'."""
+    through = others = 0
+    for second in range(0, OUTAGE_S + 1, STEP_S):
+        site.late_s = float(second)
+        if second and second % 120 == 0:
+            await gateway.dies()
+            gateway = await site.gateway("snapshot")
+        answers = await gateway.asks(KILLED, SPENT, FREE, late_s=site.late_s, tokens=60)
+        through += answers.allowed[0] + answers.allowed[1]
+        others += answers.allowed[2]
+    assert answers.state == "stale"
+    await gateway.dies()
+    return through, others
+
+
+async def test_nobody_who_is_stopped_gets_through_while_all_is_down(tmp_path: Path) -> None:
+    need_tools()
+    site = Site(tmp_path)
+    async with site.up() as commander:
+        gateway = await site.gateway("snapshot")
+
+        async def is_live() -> bool:
+            answers = await gateway.asks(KILLED, SPENT, FREE)
+            return answers.state == "live" and all(answers.allowed)
+
+        await until(is_live)
+        assert (await gateway.asks(SPENT, tokens=60)).allowed == [True]
+        outcome = await commander.handle(order(Action.KILL, "agent:killed"))
+
+        async def is_stopped() -> bool:
+            return (await gateway.asks(KILLED, SPENT, FREE, tokens=60)).allowed == [False, False, True]
+
+        await until(is_stopped)
+        saved = (tmp_path / "snapshot", tmp_path / "snapshot.used")
+
+        async def is_saved() -> bool:
+            return all(path.exists() for path in saved) and b"agent:killed" in saved[0].read_bytes()
+
+        await until(is_saved)
+
+    through, others = await outage(site, gateway)
+    assert (through, others) == (0, OUTAGE_S // STEP_S + 1)
+    fresh = await site.gateway("none")
+    assert (await fresh.asks(KILLED, FREE, late_s=site.late_s)).allowed == [False, False], "it knows nothing"
+    await fresh.dies()
+
+    async with site.up() as commander:
+        gateway = await site.gateway("snapshot")
+
+        async def is_back() -> bool:
+            answers = await gateway.asks(KILLED, FREE, late_s=site.late_s)
+            assert not answers.allowed[0]
+            return answers.state == "live"
+
+        await until(is_back)
+        await commander.handle(order(Action.RELEASE, "agent:killed", actor="user:x", releases_seq=outcome.seq))
+
+        async def is_free() -> bool:
+            return (await gateway.asks(KILLED, late_s=site.late_s)).allowed == [True]
+
+        await until(is_free)
+        await gateway.dies()
+    print(f"{OUTAGE_S} s without Kafka, killed and restarted {OUTAGE_S // 120} times: {through} calls let through")
