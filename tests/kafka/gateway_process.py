@@ -25,7 +25,7 @@ async def serve(bootstrap: str, prefix: str, env: str, trust: str, snapshot: str
         gateway_id="gw", env=env, client={"bootstrap_servers": bootstrap}, kills_topic=f"{prefix}.kills",
         acks_topic=f"{prefix}.acks", limits_topic=f"{prefix}.limits", snapshot=Path(snapshot),
     )  # fmt: skip
-    guard = Guard(env, Trust.parse(Path(trust).read_bytes()), clock())
+    guard = Guard(env, Trust.parse(await asyncio.to_thread(Path(trust).read_bytes)), clock())
     feed = Feed(guard, settings, clock)
     await feed.start()
     gate = Gate(guard, feed, clock=clock)
