@@ -20,6 +20,7 @@ from waiting import until
 from alerts.commands import Orders
 from alerts.decision import Action, Decision
 from alerts.gateway.keys import TrustRecord
+from alerts.gateway.snapshot import Used, unseal
 from streams.commander import Commander
 from streams.kill_topic import Wiring
 from streams.limiting import Sharing, share_limits
@@ -123,34 +124,55 @@ async def outage(site: Site, gateway: Gateway) -> tuple[int, int]:
     return through, others
 
 
+async def stop_two(site: Site, commander: Commander, gateway: Gateway) -> int:
+    """Have one caller killed, another use up its limit, and both on the gateway's disk; return the kill's seq."""
+
+    async def is_live() -> bool:
+        answers = await gateway.asks(KILLED, SPENT, FREE)
+        return answers.state == "live" and all(answers.allowed)
+
+    async def has_a_share() -> bool:
+        return (await gateway.asks(SPENT, tokens=60)).allowed == [True]
+
+    async def are_stopped() -> bool:
+        return (await gateway.asks(KILLED, SPENT, FREE, tokens=60)).allowed == [False, False, True]
+
+    def are_saved() -> bool:
+        kills, used = site.folder / "snapshot", site.folder / "snapshot.used"
+        if not (kills.exists() and used.exists() and b"agent:killed" in kills.read_bytes()):
+            return False
+        return any(row[0] == "agent:spent" and row[3] == 60 for row in unseal(used.read_bytes(), Used).accounts)
+
+    await until(is_live)
+    await until(has_a_share)
+    outcome = await commander.handle(order(Action.KILL, "agent:killed"))
+    await until(are_stopped)
+    await until(are_saved)
+    return outcome.seq
+
+
+async def release(site: Site, commander: Commander, gateway: Gateway, seq: int) -> None:
+    """Once the gateway has read what is in force again, release who is killed, and see the call go out."""
+
+    async def is_back() -> bool:
+        answers = await gateway.asks(KILLED, FREE, late_s=site.late_s)
+        assert not answers.allowed[0]
+        return answers.state == "live"
+
+    async def is_free() -> bool:
+        return (await gateway.asks(KILLED, late_s=site.late_s)).allowed == [True]
+
+    await until(is_back)
+    await commander.handle(order(Action.RELEASE, "agent:killed", actor="user:x", releases_seq=seq))
+    await until(is_free)
+
+
 async def test_nobody_who_is_stopped_gets_through_while_all_is_down(tmp_path: Path) -> None:
     need_tools()
     site = Site(tmp_path)
     async with site.up() as commander:
         gateway = await site.gateway("snapshot")
-
-        async def is_live() -> bool:
-            answers = await gateway.asks(KILLED, SPENT, FREE)
-            return answers.state == "live" and all(answers.allowed)
-
-        await until(is_live)
-
-        async def has_a_share() -> bool:
-            return (await gateway.asks(SPENT, tokens=60)).allowed == [True]
-
-        await until(has_a_share)
-        outcome = await commander.handle(order(Action.KILL, "agent:killed"))
-
-        async def is_stopped() -> bool:
-            return (await gateway.asks(KILLED, SPENT, FREE, tokens=60)).allowed == [False, False, True]
-
-        await until(is_stopped)
-        saved = (tmp_path / "snapshot", tmp_path / "snapshot.used")
-
-        async def is_saved() -> bool:
-            return all(path.exists() for path in saved) and b"agent:killed" in saved[0].read_bytes()
-
-        await until(is_saved)
+        seq = await stop_two(site, commander, gateway)
 
     through, others = await outage(site, gateway)
     assert (through, others) == (0, OUTAGE_S // STEP_S + 1)
@@ -160,19 +182,7 @@ async def test_nobody_who_is_stopped_gets_through_while_all_is_down(tmp_path: Pa
 
     async with site.up() as commander:
         gateway = await site.gateway("snapshot")
-
-        async def is_back() -> bool:
-            answers = await gateway.asks(KILLED, FREE, late_s=site.late_s)
-            assert not answers.allowed[0]
-            return answers.state == "live"
-
-        await until(is_back)
-        await commander.handle(order(Action.RELEASE, "agent:killed", actor="user:x", releases_seq=outcome.seq))
-
-        async def is_free() -> bool:
-            return (await gateway.asks(KILLED, late_s=site.late_s)).allowed == [True]
-
-        await until(is_free)
+        await release(site, commander, gateway, seq)
         await gateway.dies()
     killed = (OUTAGE_S - 1) // APART_S
     print(f"{OUTAGE_S} s without Kafka, {killed} times killed and started: {through} calls let through")
