@@ -1,7 +1,7 @@
 """What the limits topic says, and what is used of it: whether a call may be afforded. Pure: it is told the time."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, structs
 
@@ -36,6 +36,7 @@ class Load(Struct, frozen=True, gc=False):
 
 USUAL = Load()
 NOTHING = Load(0, 0)
+NONE: Mapping[str, float] = {}
 
 
 class Budget:
@@ -46,7 +47,7 @@ class Budget:
         self.rules: Rules | None = None
         self.shares: Shares | None = None
         self.prices = PriceList()
-        self.ceilings = Ceilings(share=self._share, usual=0.0)
+        self.ceilings = Ceilings(shares=self._shares_of, usual=0.0)
         self.digest = ""
         self.reserved = self.settled = self.changes = 0
         self.refused: Counter[str] = Counter()
@@ -161,9 +162,8 @@ class Budget:
         for each in sorted(releases, key=lambda each: each.order):
             self.release(each.scope, each.order, each.issued_at)
 
-    def _share(self, scope: str, limit: str) -> float | None:
-        named = None if self.shares is None else self.shares.shares.get(scope)
-        return None if named is None else named.get(limit)
+    def _shares_of(self, scope: str) -> Mapping[str, float]:
+        return NONE if self.shares is None else self.shares.shares.get(scope, NONE)
 
     def _refusal(self, over: Over, now_s: float) -> Answer:
         self.refused[over.limit.name] += 1

@@ -22,8 +22,8 @@ PARDON = "depth"
 ROOM = 70
 """More scopes than a single call can have."""
 
-ShareOf = Callable[[str, str], float | None]
-"""(scope, limit's name) -> the part of the limit that this gateway may use; None if it is the usual one."""
+SharesOf = Callable[[str], Mapping[str, float]]
+"""Scope -> the parts of its limits, by name, that this gateway may use where they aren't the usual one."""
 
 
 class Ceilings:
@@ -35,12 +35,12 @@ class Ceilings:
     def __init__(
         self,
         limits: Iterable[Limit] = (),
-        share: ShareOf = lambda _scope, _limit: None,
+        shares: SharesOf = lambda _scope: {},
         usual: float = 1.0,
         accounts_max: int = 100_000,
     ) -> None:
         self.usual = usual
-        self._share = share
+        self._shares = shares
         self._limits: tuple[Limit, ...] = ()
         self._rules: list[Rule] = []
         self._run_rules: list[Rule] = []
@@ -86,9 +86,9 @@ class Ceilings:
             for rule in (*self._rules, *self._run_rules):
                 rule.allowed = int(rule.limit.amount * self.usual)
         for scope in scopes:
-            entry = self._entries.get(scope)
+            entry, shares = self._entries.get(scope), self._shares(scope)
             for account in () if entry is None else entry.accounts:
-                account.allowed = self._allowed(scope, account.rule)
+                account.allowed = _allowed(account.rule, shares)
                 if account.used >= account.allowed * HOT:
                     self._hot[scope] = None
 
@@ -194,7 +194,7 @@ class Ceilings:
                 continue
             account = next((each for each in entry.accounts if each.rule.name == name), None)
             if account is None:
-                account = self._account(scope, rules[name])
+                account = _account(scope, rules[name], self._shares(scope))
                 entry.accounts += (account,)
             account.roll(begun_s)
             account.used = used
@@ -240,26 +240,14 @@ class Ceilings:
             rules = [rule for rule in self._run_rules if any(map(rule.matches, scopes))]
         else:
             rules = [rule for rule in self._run_rules if rule.matches(scope)]
-        accounts, depth = [], None
+        accounts, depth, shares = [], None, self._shares(scope)
         for rule in rules:
             if rule.index >= 0:
                 old = kept.get(rule.name) if kept else None
-                accounts.append(self._account(scope, rule, old))
+                accounts.append(_account(scope, rule, shares, old))
             elif depth is None or rule.limit.amount < depth.limit.amount:
                 depth = rule
         return Entry(scope, tuple(accounts), depth, above, pardoned_s)
-
-    def _account(self, scope: str, rule: Rule, old: Account | None = None) -> Account:
-        allowed = self._allowed(scope, rule)
-        if old is None:
-            return Account(scope, rule, rule.index, allowed)
-        # The same account, since calls under way will settle it.
-        old.rule, old.allowed = rule, allowed
-        return old
-
-    def _allowed(self, scope: str, rule: Rule) -> int:
-        share = self._share(scope, rule.name)
-        return rule.allowed if share is None else int(rule.limit.amount * share)
 
     def _adopt(self, run: str, entry: Entry, agent: str, team: str) -> None:
         """Have the limits hold for a run that another agent or team has for each of its runs."""
@@ -286,3 +274,17 @@ class Ceilings:
                 del self._entries[scope]
             else:
                 self._turns.append(scope)
+
+
+def _account(scope: str, rule: Rule, shares: Mapping[str, float], old: Account | None = None) -> Account:
+    allowed = _allowed(rule, shares)
+    if old is None:
+        return Account(scope, rule, rule.index, allowed)
+    # The same account, since calls under way will settle it.
+    old.rule, old.allowed = rule, allowed
+    return old
+
+
+def _allowed(rule: Rule, shares: Mapping[str, float]) -> int:
+    share = shares.get(rule.name) if shares else None
+    return rule.allowed if share is None else int(rule.limit.amount * share)
