@@ -10,6 +10,7 @@ from .limits import Limit
 PERIOD_S = {"minute": 60.0, "hour": 3_600.0, "day": 86_400.0, "run": float("inf")}
 RUN_IDLE_S = 86_400.0
 NEVER_S = float("-inf")
+Above = tuple[str, ...] | set[str]
 
 
 class Use(Struct, frozen=True, gc=False):
@@ -82,7 +83,7 @@ class Entry(Struct, gc=False):
     scope: str
     accounts: tuple[Account, ...]
     depth: Rule | None
-    above: tuple[str, ...]
+    above: Above
     pardoned_s: float = 0.0
     """When a person released the run: it may be as deep as it is."""
 

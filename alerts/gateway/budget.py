@@ -1,7 +1,7 @@
 """What the limits topic says, and what is used of it: whether a call may be afforded. Pure: it is told the time."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from msgspec import Struct, structs
 
@@ -36,7 +36,6 @@ class Load(Struct, frozen=True, gc=False):
 
 USUAL = Load()
 NOTHING = Load(0, 0)
-NONE: Mapping[str, float] = {}
 
 
 class Budget:
@@ -45,9 +44,11 @@ class Budget:
     def __init__(self, env: str, trust: Trust, gateway: str = "") -> None:
         self.gateway = gateway
         self.rules: Rules | None = None
+        self.gates: tuple[Gate, ...] = ()
+        """The gates in force."""
         self.shares: Shares | None = None
         self.prices = PriceList()
-        self.ceilings = Ceilings(shares=self._shares_of, usual=0.0)
+        self.ceilings = Ceilings(usual=0.0)
         self.digest = ""
         self.reserved = self.settled = self.changes = 0
         self.refused: Counter[str] = Counter()
@@ -64,11 +65,6 @@ class Budget:
     def active(self) -> bool:
         """Whether there is anything that a call has to be checked against."""
         return self.ceilings.active
-
-    @property
-    def gates(self) -> tuple[Gate, ...]:
-        """The gates in force."""
-        return () if self.rules is None else self.rules.gates
 
     @property
     def is_shared(self) -> bool:
@@ -89,13 +85,12 @@ class Budget:
         self._orders[key], self._values[key] = order, value
         match payload:
             case Rules():
-                self.rules = payload
+                self.rules, self.gates = payload, payload.gates
                 self.digest = digest(payload)
                 self.ceilings.change(payload.limits)
             case Shares():
                 before, self.shares = self.shares, payload
-                self.ceilings.usual = payload.usual
-                self.ceilings.reshare(changed(before, payload))
+                self.ceilings.reshare(payload.usual, payload.shares, changed(before, payload))
             case PriceTable():
                 self._tables[payload.part] = payload
         if not isinstance(payload, Shares):
@@ -161,9 +156,6 @@ class Budget:
         self.released = used.released
         for each in sorted(releases, key=lambda each: each.order):
             self.release(each.scope, each.order, each.issued_at)
-
-    def _shares_of(self, scope: str) -> Mapping[str, float]:
-        return NONE if self.shares is None else self.shares.shares.get(scope, NONE)
 
     def _refusal(self, over: Over, now_s: float) -> Answer:
         self.refused[over.limit.name] += 1

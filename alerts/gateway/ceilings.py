@@ -10,10 +10,11 @@ period in which the call was let through; a call that is never settled stays cou
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
-from .accounts import Account, Caller, Entry, Over, Rule, Ticket, Use, rule_of, too_deep
+from .accounts import Above, Account, Caller, Entry, Over, Rule, Ticket, Use, too_deep
 from .limits import Limit
+from .plans import Plans
 from .wire import GLOBAL
 
 HOT = 0.5
@@ -21,44 +22,38 @@ PARDON = "depth"
 """Stands for the limit in a row of a run that a person has released."""
 ROOM = 70
 """More scopes than a single call can have."""
+CALLERS = 30
+"""From so many above a run on, as when a whole fleet calls in one, they are looked up; before, a tuple is smaller."""
+BACKLOG, LOOKS_A_CALL = 1_000, 16
+"""Looks at old entries that may be put off, and how many a settlement makes up for."""
 
-SharesOf = Callable[[str], Mapping[str, float]]
-"""Scope -> the parts of its limits, by name, that this gateway may use where they aren't the usual one."""
+NAMED: Mapping[str, Mapping[str, float]] = {}
+USUAL: Mapping[str, float] = {}
+NOTHING: tuple[Account, ...] = ()
 
 
 class Ceilings:
     """The accounts of one gateway, by scope; bounded: the oldest are the first to be forgotten.
 
-    `share` says what part of a limit this gateway may use.
+    `usual` is the part of each limit that this gateway may use, but for those that `reshare` names.
     """
 
-    def __init__(
-        self,
-        limits: Iterable[Limit] = (),
-        shares: SharesOf = lambda _scope: {},
-        usual: float = 1.0,
-        accounts_max: int = 100_000,
-    ) -> None:
-        self.usual = usual
-        self._shares = shares
+    def __init__(self, limits: Iterable[Limit] = (), usual: float = 1.0, accounts_max: int = 100_000) -> None:
+        self.active = False
+        """Whether there is any limit."""
+        self._usual = usual
+        self._named = NAMED
         self._limits: tuple[Limit, ...] = ()
-        self._rules: list[Rule] = []
-        self._run_rules: list[Rule] = []
-        self._owners_matter = False
+        self._plans = Plans(())
         self._entries: dict[str, Entry] = {}
         # Of all entries, the one that was looked at longest ago first; a dict would be slow to give its first.
         self._turns: deque[str] = deque()
-        self._begun = 0
+        self._looks_due = 0
         self._hot: dict[str, None] = {}
         self._scopes_max = accounts_max
         self.forgotten = 0
         """Scopes that were forgotten for want of room while their period still ran."""
         self.change(limits)
-
-    @property
-    def active(self) -> bool:
-        """Whether there is any limit."""
-        return bool(self._limits)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -68,25 +63,28 @@ class Ceilings:
         ordered = tuple(sorted(limits, key=lambda each: each.amount))
         if ordered == self._limits:
             return
-        self._limits = ordered
-        # Of two with one name the lower holds.
-        rules = [rule_of(each) for each in {each.name: each for each in reversed(ordered)}.values()]
-        self._rules = [rule for rule in rules if rule.limit.per != "run"]
-        self._run_rules = [rule for rule in rules if rule.limit.per == "run"]
-        self._owners_matter = any(not rule.limit.scope.startswith("run:") for rule in self._run_rules)
+        self._limits, self.active = ordered, bool(ordered)
+        self._plans = Plans(ordered)
         for scope, entry in self._entries.items():
             kept = {account.rule.name: account for account in entry.accounts}
             self._entries[scope] = self._made(scope, entry.above, entry.pardoned_s, kept)
-        self.reshare()
+        self._share(None)
 
-    def reshare(self, scopes: Iterable[str] | None = None) -> None:
-        """Take in that shares have changed: of these scopes, or of all. What was let through before stands."""
+    def reshare(self, usual: float, named: Mapping[str, Mapping[str, float]], scopes: Iterable[str] | None) -> None:
+        """Take in the usual share, and those of limits (scope -> name -> share) where they are others.
+
+        `scopes` are those whose shares differ from before; None if any may. What was let through before stands.
+        """
+        self._usual, self._named = usual, named
+        self._share(scopes)
+
+    def _share(self, scopes: Iterable[str] | None) -> None:
         if scopes is None:
             scopes, self._hot = list(self._entries), {}
-            for rule in (*self._rules, *self._run_rules):
-                rule.allowed = int(rule.limit.amount * self.usual)
+            for rule in self._plans.rules.values():
+                rule.allowed = int(rule.limit.amount * self._usual)
         for scope in scopes:
-            entry, shares = self._entries.get(scope), self._shares(scope)
+            entry, shares = self._entries.get(scope), self._named.get(scope, USUAL)
             for account in () if entry is None else entry.accounts:
                 account.allowed = _allowed(account.rule, shares)
                 if account.used >= account.allowed * HOT:
@@ -94,15 +92,17 @@ class Ceilings:
 
     def reserve(self, caller: Caller, estimate: Use, now_s: float) -> Ticket | Over:
         """Take the estimate from every account of the caller, or from none."""
-        if self._begun:
-            self._make_room(now_s)
+        if self._looks_due > BACKLOG or len(self._entries) > self._scopes_max - ROOM:
+            self._make_room(self._looks_due - BACKLOG, now_s)
         runs = caller.runs
         entries = self._find(caller)
-        if runs and self._run_rules and entries[-1].depth is not None:
+        if runs and entries and entries[-1].depth is not None:
             over = too_deep(runs, entries[-1])
             if over is not None:
                 return over
-        each, accounts = estimate.each(), [account for entry in entries for account in entry.accounts]
+        each, accounts = estimate.each(), NOTHING
+        for entry in entries:
+            accounts += entry.accounts
         for account in accounts:
             if now_s >= account.ends_s:
                 account.roll(now_s)
@@ -113,7 +113,7 @@ class Ceilings:
             account.used = used
             if used + used >= account.allowed:
                 self._hot[account.scope] = None
-        return Ticket(tuple(accounts), now_s, estimate)
+        return Ticket(accounts, now_s, estimate)
 
     def _give_back(self, accounts: Iterable[Account], over: Account, each: tuple[int, int, int]) -> None:
         self._hot[over.scope] = None
@@ -127,6 +127,8 @@ class Ceilings:
         if not ticket.open:
             return
         ticket.open = False
+        if self._looks_due:
+            self._make_room(min(self._looks_due, LOOKS_A_CALL), ticket.at_s)
         took, thought, at_s = actual.each(), ticket.estimate.each(), ticket.at_s
         for account in ticket.accounts:
             if account.begun_s <= at_s:
@@ -185,36 +187,37 @@ class Ceilings:
 
     def load(self, rows: Iterable[tuple[str, str, float, int]]) -> None:
         """Take in what was used before a restart; limits that are gone are ignored."""
-        rules = {rule.name: rule for rule in (*self._rules, *self._run_rules)}
+        rules = self._plans.rules
         for scope, name, begun_s, used in rows:
-            entry = self._entries.get(scope) or self._begin(scope, ())
+            entry = self._entries.get(scope) or self._begin(scope.partition(":")[0], scope, ())
             if name == PARDON:
                 entry.pardoned_s = begun_s
             if name not in rules:
                 continue
             account = next((each for each in entry.accounts if each.rule.name == name), None)
             if account is None:
-                account = _account(scope, rules[name], self._shares(scope))
+                account = _account(scope, rules[name], self._named.get(scope, USUAL))
                 entry.accounts += (account,)
             account.roll(begun_s)
             account.used = used
-        self.reshare()
+        self._share(None)
 
     def _find(self, caller: Caller) -> list[Entry]:
         """Return what is counted of the team, the agent, all above the run, and the run, in that order."""
-        entries, agent, team = self._entries, caller.agent, caller.team
+        entries, plans, agent, team = self._entries, self._plans, caller.agent, caller.team
         found = []
-        if team and self._rules:
-            found.append(entries.get(team) or self._begin(team, ()))
-        if agent and self._rules:
-            found.append(entries.get(agent) or self._begin(agent, (team,)))
-        if not self._run_rules:
+        if plans.of_owners:
+            if team:
+                found.append(entries.get(team) or self._begin("team", team, ()))
+            if agent:
+                found.append(entries.get(agent) or self._begin("agent", agent, (team,)))
+        if not plans.of_runs:
             return found
         for run in reversed(caller.runs):
             entry = entries.get(run)
             if entry is None:
                 # The names of entries, not of this call: they are kept once.
-                entry = self._begin(run, self._above(caller, found))
+                entry = self._begin("run", run, self._above(caller, found))
             elif agent not in entry.above or team not in entry.above:
                 self._adopt(run, entry, agent, team)
             found.append(entry)
@@ -222,50 +225,50 @@ class Ceilings:
 
     def _above(self, caller: Caller, found: list[Entry]) -> tuple[str, ...]:
         scopes = tuple([each.scope for each in found])
-        return scopes if self._rules and caller.agent and caller.team else (caller.agent, caller.team, *scopes)
+        return (
+            scopes if self._plans.of_owners and caller.agent and caller.team else (caller.agent, caller.team, *scopes)
+        )
 
-    def _begin(self, scope: str, above: tuple[str, ...]) -> Entry:
-        made = self._entries[scope] = self._made(scope, above)
+    def _begin(self, kind: str, scope: str, above: Above) -> Entry:
+        plan, shares = self._plans.of(kind, scope, above), self._named.get(scope, USUAL)
+        accounts = tuple([Account(scope, rule, rule.index, rule.allowed) for rule in plan.rules])
+        for account in accounts if shares else ():
+            account.allowed = _allowed(account.rule, shares)
+        made = self._entries[scope] = Entry(scope, accounts, plan.depth, above)
         self._turns.append(scope)
-        self._begun += 1
+        # Two old ones for each new one.
+        self._looks_due += 2
         return made
 
     def _made(
-        self, scope: str, above: tuple[str, ...], pardoned_s: float = 0.0, kept: Mapping[str, Account] | None = None
+        self, scope: str, above: Above, pardoned_s: float = 0.0, kept: Mapping[str, Account] | None = None
     ) -> Entry:
-        if not scope.startswith("run:"):
-            rules = [rule for rule in self._rules if rule.matches(scope)]
-        elif self._owners_matter:
-            scopes = [scope, *(each for each in above if not each.startswith("run:"))]
-            rules = [rule for rule in self._run_rules if any(map(rule.matches, scopes))]
-        else:
-            rules = [rule for rule in self._run_rules if rule.matches(scope)]
-        accounts, depth, shares = [], None, self._shares(scope)
-        for rule in rules:
-            if rule.index >= 0:
-                old = kept.get(rule.name) if kept else None
-                accounts.append(_account(scope, rule, shares, old))
-            elif depth is None or rule.limit.amount < depth.limit.amount:
-                depth = rule
-        return Entry(scope, tuple(accounts), depth, above, pardoned_s)
+        plan, shares = self._plans.of(scope.partition(":")[0], scope, above), self._named.get(scope, USUAL)
+        kept = kept or {}
+        accounts = [_account(scope, rule, shares, kept.get(rule.name)) for rule in plan.rules]
+        return Entry(scope, tuple(accounts), plan.depth, above, pardoned_s)
 
     def _adopt(self, run: str, entry: Entry, agent: str, team: str) -> None:
         """Have the limits hold for a run that another agent or team has for each of its runs."""
-        above = (*dict.fromkeys((agent, team, *entry.above)),)
-        if self._owners_matter:
+        if isinstance(entry.above, set):
+            entry.above.update((agent, team))
+        else:
+            above = dict.fromkeys((agent, team, *entry.above))
+            entry.above = set(above) if len(above) > CALLERS else tuple(above)
+        if self._plans.owners_matter:
             kept = {account.rule.name: account for account in entry.accounts}
-            made = self._made(run, above, entry.pardoned_s, kept)
+            made = self._made(run, entry.above, entry.pardoned_s, kept)
             entry.accounts, entry.depth = made.accounts, made.depth
-        entry.above = above
 
-    def _make_room(self, now_s: float) -> None:
-        """Look at two old ones for each new one: drop those that are over, give the others another round.
+    def _make_room(self, looks: int, now_s: float) -> None:
+        """Look at so many entries: drop those that are over, give the others another round.
 
-        Not while a call is being counted, which may have just found one of them.
+        Not while a call is being counted, which may have just found one of them. It is put off to where nobody waits
+        for it, the settlements, unless there are too few of them.
         """
-        looked, self._begun = 2 * self._begun, 0
-        while self._turns and (looked > 0 or len(self._entries) > self._scopes_max - ROOM):
-            looked -= 1
+        self._looks_due -= max(looks, 0)
+        while self._turns and (looks > 0 or len(self._entries) > self._scopes_max - ROOM):
+            looks -= 1
             scope = self._turns.popleft()
             entry = self._entries[scope]
             is_over = entry.is_over(now_s)

@@ -107,11 +107,12 @@ class Guard:
 
         `load` is what it is thought to take; a usual call's if its adapter can't tell.
         """
-        answer = self._judge(who, now_s)
+        agent, team = self._owners(who)
+        answer = self._judge(who, agent, team, now_s)
         budget = self.budget
         if not answer.allowed or not (budget.active or budget.gates):
             return answer
-        caller = self._caller(who)
+        caller = self._caller(who, agent, team)
         once: tuple[Command, ...] = ()
         if budget.gates and (load is None or load.takes):
             approved = self._approved(answer.model or who.model, who, caller, load or USUAL, now_s)
@@ -130,8 +131,8 @@ class Guard:
         call = Held(who, caller, model, load.tools, self.budget.prices.of(model).micro_usd(load))
         return self.approvals.look(self.budget.gates, call, now_s)
 
-    def _judge(self, who: Identity, now_s: float) -> Answer:
-        found = self._in_force(who, now_s)
+    def _judge(self, who: Identity, agent: str, team: str, now_s: float) -> Answer:
+        found = self._in_force(self._scopes(who, agent, team), now_s)
         if found:
             answer = self._obey(found, who, now_s)
             if answer is not None:
@@ -143,23 +144,26 @@ class Guard:
 
     def cut(self, who: Identity, now_s: float) -> Answer | None:
         """Say whether a call that is under way must end: the refusal, or None. Takes from no bucket."""
-        for command in self._in_force(who, now_s):
+        for command in self._in_force(self.scopes_of(who), now_s):
             if command.state in (State.KILLED, State.HELD):
                 return Answer(False, DENIALS[command.state], command, command.reason)
         return None
 
     def scopes_of(self, who: Identity) -> list[str]:
         """List every scope whose command the call must obey."""
+        return self._scopes(who, *self._owners(who))
+
+    def _scopes(self, who: Identity, agent: str, team: str) -> list[str]:
         scopes = [GLOBAL]
-        if who.agent:
-            scopes.append("agent:" + who.agent)
-        team = self._known_team(who.agent, who.team) if who.agent else who.team
+        if agent:
+            scopes.append(agent)
         if team:
-            scopes.append("team:" + team)
-        if who.claimed_agent and who.claimed_agent != who.agent:
-            scopes += ("agent:" + who.claimed_agent, "team:" + self._team_of.get(who.claimed_agent, ""))
-        if who.claimed_team and who.claimed_team != team:
-            scopes.append("team:" + who.claimed_team)
+            scopes.append(team)
+        if who.claimed_agent or who.claimed_team:
+            known = self._team_of.get(who.claimed_agent, "")
+            claims = ("agent:" + who.claimed_agent, "team:" + known, "team:" + who.claimed_team)
+            # Each once: a throttle counts one call.
+            scopes += [each for each in dict.fromkeys(claims) if each not in scopes]
         if who.workflow:
             scopes.append("workflow:" + who.workflow)
         if who.run:
@@ -194,10 +198,10 @@ class Guard:
             content, [each for each in held if each.state is State.RELEASED and each.asked is UNSET]
         )
 
-    def _in_force(self, who: Identity, now_s: float) -> list[Command]:
+    def _in_force(self, scopes: list[str], now_s: float) -> list[Command]:
         active = self.book.active
         # Looked up once: another thread may be taking it out.
-        found = [entry.command for scope in self.scopes_of(who) if (entry := active.get(scope)) is not None]
+        found = [entry.command for scope in scopes if (entry := active.get(scope)) is not None]
         return [command for command in found if command.in_force(now_s)] if found else found
 
     def _file(self, signed: Signed, command: Command, value: bytes, now_s: float) -> Outcome:
@@ -243,13 +247,20 @@ class Guard:
             return Answer(False, Denial.STALE, reason="this gateway no longer hears what is in force")
         return ALLOWED
 
-    def _caller(self, who: Identity) -> Caller:
+    def _owners(self, who: Identity) -> tuple[str, str]:
+        """Return the scopes of the agent and the team that are authenticated; "" for none."""
+        agent, team = who.agent, who.team
+        if agent:
+            team = self._known_team(agent, team)
+        return "agent:" + agent if agent else "", "team:" + team if team else ""
+
+    def _caller(self, who: Identity, agent: str, team: str) -> Caller:
         """Whose limits the call counts against. A claim can't spend what is another's: it counts if nothing else is."""
-        agent, team = who.agent, self._known_team(who.agent, who.team) if who.agent else who.team
         if not agent and not team:
-            agent, team = who.claimed_agent, who.claimed_team
+            agent = "agent:" + who.claimed_agent if who.claimed_agent else ""
+            team = "team:" + who.claimed_team if who.claimed_team else ""
         runs = tuple(["run:" + run for run in self._lineage.line(who.run, who.parents)]) if who.run else ()
-        return Caller("agent:" + agent if agent else "", "team:" + team if team else "", runs)
+        return Caller(agent, team, runs)
 
     def _known_team(self, agent: str, team: str) -> str:
         if not team:

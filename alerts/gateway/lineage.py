@@ -29,12 +29,21 @@ class Lineage:
                     known.popitem(last=False)
             run = parent
 
-    def line(self, run: str, parents: tuple[str, ...] = ()) -> dict[str, None]:
+    def line(self, run: str, parents: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return the run and all that are above it, each once: those it names, and those known."""
+        known, top = self._parent, run
+        for parent in parents:
+            if known.get(top) != parent:
+                return self._climb(run, parents)
+            top = parent
+        # It names just what is known, up to where nothing more is.
+        return self._climb(run, parents) if top in known else (run, *parents)
+
+    def _climb(self, run: str, parents: tuple[str, ...]) -> tuple[str, ...]:
         line = dict.fromkeys((run, *parents))
         for known in tuple(line):
             above = self._parent.get(known)
             while above is not None and above not in line and len(line) < DEPTH_MAX:
                 line[above] = None
                 above = self._parent.get(above)
-        return line
+        return tuple(line)

@@ -6,10 +6,11 @@ and parsed second. A record's key equals what its payload says it is about.
 
 from enum import StrEnum
 from hashlib import blake2b
+from sys import intern
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
 from .asking import APPROVAL, Asked, Use
 
@@ -73,6 +74,11 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="
     models: dict[str, str] = {}
     asked: Asked | UnsetType = UNSET
     use: Use | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        # Of the thousands that are held few writers, and fewer environments, are others.
+        for name in ("env", "writer", "actor"):
+            structs.force_setattr(self, name, intern(getattr(self, name)))
 
     @property
     def order(self) -> tuple[int, int]:

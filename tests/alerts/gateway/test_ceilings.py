@@ -110,6 +110,26 @@ def test_accounts_are_bounded_and_those_that_are_over_go_first() -> None:
     assert accounts.forgotten == 0
 
 
+def test_what_is_over_is_dropped_as_calls_settle_not_as_they_are_checked() -> None:
+    accounts = Ceilings([DOLLAR])
+    tickets = [accounts.reserve(Caller(f"agent:{number}"), Use(micro_usd=1), 0.0) for number in range(100)]
+    later = [accounts.reserve(Caller(f"agent:{number}"), Use(micro_usd=1), 60.0) for number in range(100, 200)]
+    assert len(accounts) == 200
+    for ticket in (*later, *tickets):
+        assert isinstance(ticket, Ticket)
+        accounts.settle(ticket, Use())
+    assert (len(accounts), accounts.forgotten) == (100, 0)
+
+
+def test_a_release_of_any_of_a_whole_fleet_that_calls_in_a_run_begins_it_anew() -> None:
+    accounts = Ceilings([Limit("run:*", "tokens", "run", 1_000)])
+    fleet = [Caller(f"agent:{number}", "", ("run:r",)) for number in range(100)]
+    assert all(isinstance(accounts.reserve(each, Use(tokens=10), 0.0), Ticket) for each in fleet)
+    assert isinstance(accounts.reserve(fleet[0], Use(tokens=10), 1.0), Over)
+    accounts.release("agent:99", 2.0)
+    assert isinstance(accounts.reserve(fleet[0], Use(tokens=10), 2.0), Ticket)
+
+
 def test_room_is_never_made_of_what_the_call_itself_is_counted_on() -> None:
     accounts = Ceilings([Limit("agent:*", "tokens", "minute", 1_000), Limit("run:*", "tokens", "run", 1_000)])
     accounts.reserve(Caller("agent:a"), Use(tokens=1), 0.0)
