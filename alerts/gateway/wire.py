@@ -6,7 +6,6 @@ and parsed second. A record's key equals what its payload says it is about.
 
 from enum import StrEnum
 from hashlib import blake2b
-from sys import intern
 from typing import Annotated, Any
 
 import msgspec
@@ -22,6 +21,7 @@ STOPPED = "stopped"
 """The state in a gateway's last report, when it is stopped on purpose."""
 ENVELOPE_BYTES_MAX = 64 * 1024
 SCOPE_CHARS_MAX = 512
+NAMES_MAX = 1_000
 
 Counter = Annotated[int, Meta(ge=0, le=2**53)]
 ShortText = Annotated[str, Meta(max_length=256)]
@@ -76,9 +76,9 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="
     use: Use | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        # Of the thousands that are held few writers, and fewer environments, are others.
-        for name in ("env", "writer", "actor"):
-            structs.force_setattr(self, name, intern(getattr(self, name)))
+        # Thousands are held, of few writers.
+        for field in ("env", "writer", "actor"):
+            structs.force_setattr(self, field, _kept_once(getattr(self, field)))
 
     @property
     def order(self) -> tuple[int, int]:
@@ -146,6 +146,7 @@ class Envelope(Struct, frozen=True):
     payload: Raw
 
 
+_names: dict[str, str] = {}
 _envelopes = msgspec.json.Decoder(Envelope)
 _payloads = msgspec.json.Decoder(Command | Heartbeat)
 _acks = msgspec.json.Decoder(Ack)
@@ -175,6 +176,12 @@ def split_scope(scope: str) -> tuple[str, str]:
     if len(scope) > SCOPE_CHARS_MAX or not name.isprintable():
         raise WireError(f"a scope is at most {SCOPE_CHARS_MAX} printable characters")
     return kind, name
+
+
+def _kept_once(name: str) -> str:
+    if len(_names) > NAMES_MAX:
+        _names.clear()
+    return _names.setdefault(name, name)
 
 
 def encode_payload(payload: Command | Heartbeat) -> bytes:
