@@ -6,19 +6,19 @@ from zlib import crc32
 
 from msgspec import Struct, json
 
+from alerts.advice import advice
 from alerts.decision import OBEDIENCE
+from alerts.figures import cost, since, utc
 from alerts.incident import Incident, Status
 from alerts.markup import code, escape, prose
 from alerts.message import (
     MEMBERS_SHOWN,
     View,
-    cost,
     done,
     facts,
     headline,
     member_line,
     standing,
-    utc,
 )
 
 HEADER_MAX = 150
@@ -57,12 +57,15 @@ def blocks(view: View) -> list[Block]:
     incident = view.incident
     laid = [
         {"type": "header", "text": {"type": "plain_text", "text": escape(headline(view), HEADER_MAX)}},
-        _section(f"*{cost(incident, local)}*\n{prose(incident.reason, 1_500)}"),
+        _section("\n".join(filter(None, _told(incident)))),
         {"type": "section", "fields": [_field(label, value) for label, value in _facts(view)][:FIELDS_MAX]},
     ]
     if view.members:
         laid.append(_section(_members(view)))
     laid.append(_context(done(view, local, _safe), *_links(view), f"incident {code(incident.id)}"))
+    todo = advice(incident, view.members, local, code)
+    if todo:
+        laid.append(_context(f"*Do:* {todo}"))
     who = standing(view, mention=True, clock=local)
     if who:
         why = f": {prose(incident.status_reason, 500)}" if incident.status_reason else ""
@@ -71,6 +74,12 @@ def blocks(view: View) -> list[Block]:
     if buttons:
         laid.append({"type": "actions", "block_id": f"{PREFIX}{incident.id}"[:255], "elements": buttons})
     return laid
+
+
+def _told(incident: Incident) -> Iterator[str]:
+    yield f"*{cost(incident, local)}*"
+    yield since(incident, local)
+    yield prose(incident.reason, 1_500)
 
 
 def _safe(text: str) -> str:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from msgspec import Struct, json
 
+from alerts.aftermath import NOTHING, Aftermath
 from alerts.decision import OBEDIENCE, Action, Evidence
 from alerts.gateway.asking import Asked
 
@@ -112,6 +113,10 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seq: int = 0
     expires_s: float | None = None
     coverage: str = ""
+    after: Aftermath = NOTHING
+    """What was seen since the last command."""
+    refused: str = ""
+    """Why the last decision about it became no command."""
     probation_s: float = 0.0
     """How long it will be on probation once it is free."""
     watched_until_s: float = 0.0

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from alerts.aftermath import Aftermath
 from alerts.decision import Action, Decision, incident_id
 from alerts.grouping import Grouping, ranked
 from alerts.incident import NO_COMMAND, Act, Incident, Outcome
-from alerts.lifecycle import acted, covered, heard, opened
+from alerts.lifecycle import acted, covered, heard, opened, went_on
 
 
 class Rules(Struct, frozen=True, kw_only=True):
@@ -92,10 +93,17 @@ class Book:
 
     def covered(self, scope: str, place: tuple[int, int], text: str, now_s: float) -> set[str]:
         """Note in words which gateways obey the command at `place` (epoch, seq); an older one is ignored."""
+        incident = self._commanded(scope, place)
+        return set() if incident is None else self.change([covered(incident, text, now_s)])
+
+    def went_on(self, scope: str, place: tuple[int, int], after: Aftermath, now_s: float) -> set[str]:
+        """Note what was seen since the command at `place` (epoch, seq); an older one is ignored."""
+        incident = self._commanded(scope, place)
+        return set() if incident is None else self.change([went_on(incident, after, now_s)])
+
+    def _commanded(self, scope: str, place: tuple[int, int]) -> Incident | None:
         incident = self.current(scope)
-        if incident is None or (incident.epoch, incident.seq) != place:
-            return set()
-        return self.change([covered(incident, text, now_s)])
+        return incident if incident is not None and (incident.epoch, incident.seq) == place else None
 
     def acted(self, act: Act, now_s: float) -> set[str]:
         """Apply what a person did; who acts on a group acts on its members."""

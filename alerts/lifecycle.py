@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from alerts.aftermath import NOTHING, Aftermath
 from alerts.approving import LASTS_S, covers
 from alerts.decision import Action, Decision, Evidence
 from alerts.incident import LADDER, STATE_OF, Act, Incident, Moment, Outcome, Status
@@ -97,7 +98,8 @@ def _woken(incident: Incident, decision: Decision, now_s: float, *, louder: bool
 
 def _commanded(incident: Incident, decision: Decision, outcome: Outcome, now_s: float) -> Incident:
     if outcome.refused:
-        return seen(incident, now_s, f"{decision.action} refused: {outcome.refused}", decision.actor)
+        told = replace(incident, refused=outcome.refused)
+        return seen(told, now_s, f"{decision.action} refused: {outcome.refused}", decision.actor)
     if decision.shadow or (outcome.epoch, outcome.seq) <= (incident.epoch, incident.seq):
         return incident
     return replace(
@@ -107,6 +109,8 @@ def _commanded(incident: Incident, decision: Decision, outcome: Outcome, now_s: 
         seq=outcome.seq,
         expires_s=decision.expires_s if outcome.expires_s is None else outcome.expires_s,
         coverage="",
+        after=NOTHING,
+        refused="",
         probation_s=decision.probation_s or incident.probation_s,
         watched_until_s=0.0,
     )
@@ -186,13 +190,23 @@ def covered(incident: Incident, text: str, now_s: float) -> Incident:
     return seen(replace(incident, coverage=text), now_s, "", urgent=not incident.coverage)
 
 
+def went_on(incident: Incident, after: Aftermath, now_s: float) -> Incident:
+    """Note what was seen since the command; the first call that gets through doesn't wait."""
+    known = incident.after.plus(after)
+    if known == incident.after:
+        return incident
+    return seen(replace(incident, after=known), now_s, "", urgent=known.calls > 0 == incident.after.calls)
+
+
 def aged(incident: Incident, now_s: float, resolve_after_s: float) -> Incident:
-    """Let time pass: a command lapses, what nobody hears of resolves, a snooze ends."""
+    """Let time pass: a command lapses, a probation ends, what nobody hears of resolves, a snooze ends."""
     if incident.in_force and incident.expires_s is not None and incident.expires_s <= now_s:
         watched_until_s = incident.expires_s + incident.probation_s if incident.probation_s else 0.0
         lapsed = replace(incident, in_force="", expires_s=None, coverage="", watched_until_s=watched_until_s)
         why = f"no longer {incident.in_force}: the time was over"
         return resolved(lapsed, why, now_s) if lapsed.active else seen(lapsed, now_s, why)
+    if incident.watched_until_s and incident.watched_until_s <= now_s:
+        return seen(replace(incident, watched_until_s=0.0), now_s, "its probation is over", urgent=False)
     silent_s = now_s - max(incident.heard_s, incident.until_s)
     if incident.kind == "single" and incident.active and not incident.in_force and silent_s >= resolve_after_s:
         return resolved(incident, f"nothing more for {resolve_after_s / 60:.0f} min", now_s)

@@ -1,12 +1,13 @@
 """PURE: an incident in words: what happened, what it costs, why, what was done, and until when."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 from msgspec import Struct
 
+from alerts.advice import advice
 from alerts.decision import OBEDIENCE, Action
-from alerts.incident import LADDER, Incident, Status
+from alerts.figures import Clock, cost, is_measure, since, usd, utc
+from alerts.incident import Incident, Status
 from alerts.markup import clean, person
 
 DONE = {
@@ -22,8 +23,6 @@ MEASURE_OF = {"throttled": "Throttled", "downgraded": "Downgraded", "held": "Hel
 TEXT_MAX = 2_000
 MEMBERS_SHOWN = 10
 
-Clock = Callable[[float], str]
-
 
 class View(Struct, frozen=True, kw_only=True):
     """What a sink is given to show: an incident, whom it speaks for, and where to read on."""
@@ -33,24 +32,6 @@ class View(Struct, frozen=True, kw_only=True):
     runbook_url: str = ""
     dashboard_url: str = ""
     """`{incident}` in either stands for the incident's id."""
-
-
-def utc(at_s: float) -> str:
-    """Write a time for people who may be anywhere.
-
-    >>> utc(0.0)
-    '1970-01-01 00:00 UTC'
-    """
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def usd(amount_usd: float) -> str:
-    """Write dollars.
-
-    >>> usd(1234.5), usd(0.002), usd(0.0)
-    ('$1,234.50', 'under $0.01', '$0.00')
-    """
-    return "under $0.01" if 0 < amount_usd < 0.01 else f"${amount_usd:,.2f}"
 
 
 def subject(view: View) -> str:
@@ -85,7 +66,7 @@ def headline(view: View) -> str:
     done = DONE[incident.action]
     if incident.shadow:
         done = "WARNING" if incident.action is Action.WARN else f"WOULD HAVE {done}"
-    elif incident.kind == "single" and _measure(incident) and not incident.in_force:
+    elif incident.kind == "single" and is_measure(incident) and not incident.in_force:
         done = f"NOT {done}"
     return f"{done}: {subject(view)}"
 
@@ -94,24 +75,6 @@ def _approval_state(incident: Incident) -> str:
     if incident.in_force:
         return "DENIED" if incident.in_force == "killed" else "APPROVAL NEEDED"
     return "APPROVED" if incident.approved else "NOT DECIDED" if incident.status is Status.RESOLVED else "TAKEN BACK"
-
-
-def _measure(incident: Incident) -> bool:
-    return LADDER[incident.action] >= LADDER[Action.THROTTLE]
-
-
-def cost(incident: Incident, clock: Clock = utc) -> str:
-    """Say what it costs now against what is usual."""
-    evidence = incident.evidence
-    if incident.asked is not None:
-        return f"about {usd(evidence.estimate_usd)} at most for this call"
-    now, usual = evidence.seen_usd_per_min, evidence.usual_usd_per_min
-    words = f"{usd(now)}/min now, {f'usually {usd(usual)}/min' if usual > 0 else 'nothing known of its usual'}"
-    if usual > 0 and now / usual >= 1.5:
-        words += f" ({now / usual:,.0f} times)" if now / usual >= 10 else f" ({now / usual:.1f} times)"
-    if evidence.spend_usd:
-        words += f"; {usd(evidence.spend_usd)} since {clock(incident.began_s)}"
-    return words
 
 
 def done(view: View, clock: Clock = utc, safe: Callable[[str], str] = clean) -> str:
@@ -127,8 +90,10 @@ def done(view: View, clock: Clock = utc, safe: Callable[[str], str] = clean) -> 
         return f"{incident.approved[0].upper()}{incident.approved[1:]}, until {clock(incident.approved_until_s)}"
     if not incident.in_force and incident.watched_until_s:
         return f"Free, on probation until {clock(incident.watched_until_s)}: a part of its limits, a shorter fuse"
+    if not incident.in_force and incident.refused and incident.active:
+        return f"Not {DONE[incident.action].lower()}: {safe(incident.refused)}"
     if not incident.in_force:
-        return "Nothing is stopped now" if _measure(incident) else "Nothing was stopped"
+        return "Nothing is stopped now" if is_measure(incident) else "Nothing was stopped"
     words = f"{MEASURE_OF.get(incident.in_force, incident.in_force)} by command {incident.epoch}.{incident.seq}"
     if incident.actor != "detector":
         words += f" of {safe(person(incident.actor, mention=False))}"
@@ -159,6 +124,12 @@ def standing(view: View, *, mention: bool = False, clock: Clock = utc) -> str:
     if incident.until_s and incident.active:
         words += f" until {clock(incident.until_s)}"
     return words
+
+
+def said_of(view: View) -> str:
+    """Say who has looked at it, when and why, in a line; empty while nobody has."""
+    words, why = standing(view), view.incident.status_reason
+    return f"now: {words}{f': {why}' if why else ''}" if words else ""
 
 
 def facts(view: View, clock: Clock = utc) -> list[tuple[str, str]]:
@@ -207,20 +178,23 @@ def fallback(view: View) -> str:
     """Say it all in one line, for a notification."""
     incident = view.incident
     why = f" ({incident.status_reason})" if incident.status_reason and not incident.active else ""
-    return clean(f"{headline(view)}{why}. {incident.reason}. {cost(incident)}. {done(view)}.")[:TEXT_MAX]
+    told = (f"{headline(view)}{why}", incident.reason, cost(incident), since(incident), done(view))
+    return clean(". ".join(filter(None, told)) + ".")[:TEXT_MAX]
 
 
 def plain(view: View) -> str:
     """Write the incident for a log or a terminal, some lines of text without control characters."""
-    incident = view.incident
+    incident, todo = view.incident, advice(view.incident, view.members)
     lines = [
         headline(view),
         f"cost: {cost(incident)}",
+        since(incident),
         f"why: {incident.reason}",
         f"done: {done(view)}",
-        f"now: {standing(view)}" + (f": {incident.status_reason}" if incident.status_reason else ""),
+        f"do: {todo}" if todo else "",
+        said_of(view),
         ", ".join(f"{label.lower()} {value}" for label, value in facts(view)),
         *(f"- {member_line(member)}" for member in view.members[:MEMBERS_SHOWN]),
         f"incident: {incident.id}",
     ]
-    return "\n  ".join(clean(line)[:TEXT_MAX] for line in lines if line != "now: ")
+    return "\n  ".join(clean(line)[:TEXT_MAX] for line in lines if line)

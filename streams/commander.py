@@ -3,10 +3,12 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import count
 
 from aiokafka import AIOKafkaConsumer
 from msgspec import DecodeError
 
+from alerts.aftermath import Aftermath, Refusals
 from alerts.commands import Ordered, Orders, RefusedError
 from alerts.coverage import Coverage, Order
 from alerts.decision import Decision
@@ -19,6 +21,8 @@ from streams.kill_topic import View, Wiring
 from streams.outlet import Message, Outlet
 
 HEARTBEAT_S = 2.0
+REFUSALS_EVERY = 15
+"""Heartbeats between two words about refused calls."""
 TOLD_AT_ONCE = 100
 
 log = logging.getLogger(__name__)
@@ -45,6 +49,7 @@ class Commander:
     ) -> None:
         self.orders = orders
         self.coverage = Coverage()
+        self._refusals = Refusals()
         self.view = View(wiring, trust, orders, clock)
         self._wiring = wiring
         self._outlet = outlet
@@ -53,6 +58,8 @@ class Commander:
         self._commands: dict[str, Command] = {}
         self.on_disobedience: Callable[[Disobedience], None] = lambda _: None
         """Told of what a worker saw of a scope that it knows to be stopped."""
+        self.on_refusals: Callable[[Command, Aftermath], None] = lambda _command, _after: None
+        """Told of what the gateways have refused since a command."""
         self.on_word: Callable[[Word], None] = lambda _: None
         """Told of what a gateway says of approvals."""
         self.on_ack: Callable[[Ack], None] = lambda _: None
@@ -133,9 +140,11 @@ class Commander:
         self.beat_at_s = now_s
 
     async def _keep_beating(self) -> None:
-        while True:
+        for beat in count(1):
             await asyncio.sleep(HEARTBEAT_S)
             await self._beat()
+            if beat % REFUSALS_EVERY == 0:
+                self._tell_refusals()
             # Silence is news too: a gateway that has gone stale since says nothing of it.
             names, self._late = self._late.union(self.coverage.uncovered(self._clock())), set()
             self._tell(names)
@@ -158,6 +167,7 @@ class Commander:
                 continue
             if ack.env == self.orders.env:
                 self.on_ack(ack)
+                self._refusals.report(ack)
                 names = self.coverage.report(ack)
                 # A gateway that is new has read everything at once: that can wait for the next beat.
                 self._tell(names) if len(names) <= TOLD_AT_ONCE else self._late.update(names)
@@ -187,6 +197,13 @@ class Commander:
         self._told.pop(scope, None)
         if scope in self._commands:
             self._tell([self._commands[scope].kill_id])
+
+    def _tell_refusals(self) -> None:
+        now_s = self._clock()
+        for name, after in self._refusals.news().items():
+            command = self._commands.get(name.rpartition("@")[0])
+            if command is not None and command.kill_id == name and command.in_force(now_s):
+                self.on_refusals(command, after)
 
     def _tell(self, names: Iterable[str]) -> None:
         now_s = self._clock()

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import DecodeError, json
 
+from alerts.aftermath import Aftermath
 from alerts.decision import Decision
 from alerts.gateway.wire import Command
 from alerts.incident import Act
@@ -39,6 +40,7 @@ class Control:
         self._telling: asyncio.Task[None] | None = None
         self._beside: set[asyncio.Task[None]] = set()
         commander.on_disobedience = self.disobeyed
+        commander.on_refusals = self.went_on
 
     async def start(self, client: Mapping[str, Any], incidents: str) -> None:
         """Take over the kill topic and the incidents."""
@@ -76,13 +78,19 @@ class Control:
         """Note in the incident who obeys a command."""
         self._do_beside(self.notifier.covered(command.scope, command.order, text))
 
+    def went_on(self, command: Command, after: Aftermath) -> None:
+        """Note in the incident what was seen since a command."""
+        self._do_beside(self.notifier.went_on(command.scope, command.order, after))
+
     def disobeyed(self, seen: Disobedience) -> None:
         """Open or bring up to date the incident of a kill that is not obeyed."""
         command = self.commander.orders.held(seen.scope)
         decision = not_obeyed(seen, command, self.commander.coverage, self._clock())
-        if decision is not None:
+        if decision is not None and command is not None:
             self._metrics.calls_after_kill.labels(self._metrics.team(seen.team)).inc(seen.new_calls)
             self._do_beside(self.notifier.decided(decision))
+            through = Aftermath(calls=seen.calls, spend_usd=seen.spend_usd, last_s=seen.last_began_s)
+            self.went_on(command, through)
 
     def _do_beside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from alerts.aftermath import Aftermath
 from alerts.decision import Decision
 from alerts.gateway.wire import Command, State
 from alerts.incident import NO_COMMAND, Act, Incident, Outcome, decode_row, encode_row
@@ -159,6 +160,10 @@ class Notifier:
     async def covered(self, scope: str, place: tuple[int, int], text: str) -> None:
         """Note which gateways obey the command at `place` (epoch, seq): "obeyed by 3 of 4 gateways in 180 ms"."""
         await self.save(self.book.covered(scope, place, text, self._now_s()))
+
+    async def went_on(self, scope: str, place: tuple[int, int], after: Aftermath) -> None:
+        """Note what was seen since the command at `place` (epoch, seq)."""
+        await self.save(self.book.went_on(scope, place, after, self._now_s()))
 
     async def acted(self, act: Act) -> bool:
         """Apply what a person did; return whether it changed anything."""

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from msgspec import Struct
 
 from .asking import encode_word
+from .denied import Denied
 from .guard import Guard, Kind
 from .obstacle import cause
 from .storage import load, save
@@ -57,7 +58,7 @@ class Feed:
         self.guard = guard
         self.lock = threading.Lock()
         self.offset = -1
-        self.denied_calls = 0
+        self.denied = Denied()
         self.acks_sent = 0
         self._settings = settings
         self._clock = clock
@@ -261,6 +262,7 @@ class Feed:
         epoch, seq = self._latest
         with self.lock:
             shares, self._last_use = self.guard.budget.report(now_s, whole=state == STOPPED)
+            denied = self.denied.lately(now_s)
         return Ack(
             gateway=self._settings.gateway_id,
             env=self._settings.env,
@@ -271,7 +273,8 @@ class Feed:
             seq=seq,
             active=len(self.guard.book.active),
             refused_records=self.guard.watch.alarms,
-            denied_calls=self.denied_calls,
+            denied_calls=self.denied.calls,
+            denied=denied,
             adapter=self._settings.adapter,
             shares=shares,
             use=self._last_use,

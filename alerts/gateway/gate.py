@@ -43,9 +43,11 @@ class Gate:
         """Say whether a call may go out; what it may take is reserved until `settle`."""
         started = time.perf_counter()
         with self._lock:
-            answer = self.guard.check(who, self._clock(), load)
+            now_s = self._clock()
+            answer = self.guard.check(who, now_s, load)
             if self._feed is not None:
-                self._feed.denied_calls += not answer.allowed
+                if not answer.allowed:
+                    self._feed.denied.count(answer, now_s)
                 if self.guard.approvals.words:
                     self._feed.wake()
         self._note(answer, time.perf_counter() - started)

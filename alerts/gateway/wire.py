@@ -120,7 +120,8 @@ class Ack(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `offset` is the last record of the kill topic that it has applied, -1 for none; `epoch` and `seq` are those
     of the last command it accepted. `shares` is the order of the shares it goes by, `use` the part of each limit that
-    it has used, by scope and limit, of those of which half of its share is gone.
+    it has used, by scope and limit, of those of which half of its share is gone. `denied` counts the calls that it has
+    refused by the command they were refused for, of the commands that refused something lately.
     """
 
     gateway: str
@@ -136,6 +137,7 @@ class Ack(Struct, frozen=True, kw_only=True, omit_defaults=True):
     adapter: str = ""
     shares: tuple[int, int] = (0, 0)
     use: dict[str, dict[str, float]] = {}
+    denied: dict[str, int] = {}
 
 
 class Envelope(Struct, frozen=True):

@@ -2,15 +2,18 @@
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec import DecodeError, Struct, json
 
 from alerts.commands import Orders
 from alerts.decision import Decision
 from alerts.desk import Audited
+from alerts.gateway.asking import decode_word
 from alerts.gateway.wire import Command, WireError, decode_ack
 from alerts.incident import LADDER, Incident, decode_row
 from alerts.incidents import Book
+from alerts.obedience import decode_disobedience
 from streams.pulse import decode_hour, decode_pulse
 from streams.web.accounts import Accounts
 from streams.web.agents import Agents
@@ -105,9 +108,21 @@ class Board:
         try:
             ack = decode_ack(value or b"")
         except WireError:
-            return False
+            return self._other_word(value or b"")
         if ack.env == self.env:
             self.obedience.report(ack)
+        return True
+
+    def _other_word(self, value: bytes) -> bool:
+        """Take in what is no ack: calls that a worker saw of a stopped scope, a gateway's word about approvals."""
+        try:
+            seen = decode_disobedience(value)
+        except DecodeError:
+            with suppress(DecodeError):
+                return bool(decode_word(value))
+            return False
+        if seen.scope.startswith("run:"):
+            self.agents.runs.leaked(seen)
         return True
 
     def _decision(self, _key: bytes | None, value: bytes | None) -> bool:

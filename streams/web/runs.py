@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from msgspec import Struct
 
+from alerts.obedience import Disobedience
 from streams.pulse import Scored
 from streams.windows import MINUTE_S
 
@@ -21,6 +22,10 @@ class Run(Struct):
     agent: str
     at_s: list[float]
     spent: list[float]
+    before_usd: float = 0.0
+    """What it had spent before calls got through that were seen after it was stopped."""
+    leaks: int = 0
+    """How many they are."""
 
 
 class Runs:
@@ -38,6 +43,21 @@ class Runs:
             del run.at_s[-1], run.spent[-1]
         run.at_s.append(max(scored.at_s, run.at_s[-1]))
         run.spent.append(max(scored.spend_usd, run.spent[-1]))
+        self._bound(run)
+
+    def leaked(self, seen: Disobedience) -> None:
+        """Take in what a run spent after it was stopped: the judge no longer speaks of it."""
+        name = seen.scope.removeprefix("run:")
+        run = self.known.pop(name, None) or Run(seen.agent, [seen.at_s - MINUTE_S], [0.0])
+        self.known[name] = run
+        if seen.calls <= run.leaks or not run.leaks:
+            run.before_usd = run.spent[-1]
+        run.leaks = seen.calls
+        run.at_s.append(max(seen.at_s, run.at_s[-1]))
+        run.spent.append(max(run.before_usd + seen.spend_usd, run.spent[-1]))
+        self._bound(run)
+
+    def _bound(self, run: Run) -> None:
         del run.at_s[1 : len(run.at_s) - POINTS_MAX + 1], run.spent[1 : len(run.spent) - POINTS_MAX + 1]
         while len(self.known) > RUNS_MAX:
             del self.known[next(iter(self.known))]

@@ -5,11 +5,13 @@ from typing import Any
 
 from msgspec import Struct
 
+from alerts.advice import advice
 from alerts.blocks import target_of
 from alerts.clicks import NEEDS_REASON, REASON_MAX, REASON_MIN, VERBS, Verb, fits
 from alerts.decision import Action
+from alerts.figures import cost, since
 from alerts.incident import LADDER, Incident, severity
-from alerts.message import View, cost, done, headline, standing
+from alerts.message import View, done, headline, standing
 from streams.pulse import Scored
 from streams.reload import Reading
 from streams.settings import Settings
@@ -158,6 +160,8 @@ class Screens:
             "headline": headline(view),
             "severity": severity(incident),
             "cost": cost(incident, clock),
+            "since": since(incident, clock),
+            "advice": advice(incident, members, clock),
             "done": done(view, clock),
             "standing": standing(view, clock=clock),
             "buttons": _buttons(incident, members),

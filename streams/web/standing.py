@@ -49,6 +49,8 @@ class Stand(Struct, frozen=True):
     incident: str = ""
     reason: str = ""
     detector: str = ""
+    was_usd_per_min: float = 0.0
+    """What it spent when it was stopped."""
 
     @property
     def label(self) -> str:
@@ -122,4 +124,5 @@ def _watched(incident: Incident) -> Stand:
 
 def _ordered(command: Command, incident: str) -> Stand:
     detector = str(command.evidence.get("detector", ""))
-    return Stand(_OF_STATE[command.state], command.scope, incident, command.reason, detector)
+    was = float(command.evidence.get("seen_usd_per_min", 0.0))
+    return Stand(_OF_STATE[command.state], command.scope, incident, command.reason, detector, was)

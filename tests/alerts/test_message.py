@@ -11,10 +11,11 @@ from incident_life import decision
 
 from alerts.blocks import Target, blocks, target_of
 from alerts.decision import Action, Evidence
+from alerts.figures import cost
 from alerts.incident import Act, Incident, Outcome, severity
 from alerts.incidents import Book
 from alerts.markup import escape
-from alerts.message import View, cost, fallback, headline, plain
+from alerts.message import View, fallback, headline, plain
 from alerts.published import encode_alert
 
 ENTITY = re.compile(r"&(amp|lt|gt);")
@@ -54,7 +55,7 @@ def buttons(shown: View) -> list[str]:
 def test_a_kill_says_what_why_cost_who_obeys_and_until_when() -> None:
     text = fallback(view())
 
-    assert text.startswith("KILLED: agent a. agent:a spends too much. $10.00/min now, usually $1.00/min (10 times)")
+    assert text.startswith("KILLED: agent a. agent:a spends too much. $10.00/min when it was killed, usually $1.00")
     assert "obeyed by 3 of 4 gateways in 180 ms; until 1970-01-01 01:16 UTC" in text
 
 
@@ -73,6 +74,7 @@ def test_a_kill_that_was_refused_is_not_said_to_be_one() -> None:
     (incident,) = book.incidents.values()
 
     assert headline(View(incident=incident)) == "NOT KILLED: agent a"
+    assert "Not killed: too many kills this hour" in plain(View(incident=incident))
 
 
 def test_buttons_fit_what_is_in_force() -> None:
@@ -169,4 +171,4 @@ def test_plain_text_has_no_control_characters_that_an_event_chose(text: str) -> 
     written = plain(View(incident=Incident(id="1", scope=f"agent:{text}", reason=text)))
 
     assert all(unicodedata.category(char) != "Cc" or char == "\n" for char in written)
-    assert written.count("\n") == len(re.findall(r"\n  (?=cost|why|done|now|detector|began|incident)", written))
+    assert written.count("\n") == len(re.findall(r"\n  (?=cost|why|done|do|now|detector|began|incident)", written))

@@ -4,9 +4,11 @@ import re
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from msgspec import json
 from pages import Filled, agent, course, runaway
 
 from alerts.decision import Evidence
+from alerts.obedience import Disobedience
 from streams.pulse import Scored
 from streams.web.runs import KEEP_S, RUNS_MAX, Runs
 from streams.web.table import PAGE
@@ -94,3 +96,34 @@ def test_a_long_run_keeps_its_beginning_and_a_bounded_course() -> None:
 
     assert len(runs.known["r"].at_s) <= 241
     assert runs.usd_per_min("r", 99_990.0) == pytest.approx(1.0)
+
+
+async def test_a_stopped_run_says_what_it_burned_then_and_what_it_burns_all_the_same(filled: Filled) -> None:
+    async def row() -> str:
+        filled.now_s += 2.0
+        async with TestClient(TestServer(filled.app())) as client:
+            text = await (await client.get("/?show=runs&q=r-dear")).text()
+        return text.partition("<tbody>")[2]
+
+    runaway(filled, "dear", scope="run:r-dear")
+    before = await row()
+    assert "<b>$0</b><small>was $1.32</small>" in before
+
+    seen = Disobedience(
+        scope="run:r-dear", calls=3, new_calls=3, last_began_s=filled.now_s, at_s=filled.now_s, spend_usd=0.6,
+        agent="dear",
+    )  # fmt: skip
+    unreadable = filled.board.read.unreadable
+    filled.board.take("acks", None, json.encode(seen), filled.now_s)
+    assert "<b>$0.60</b><small>was $1.32</small>" in await row()
+    assert filled.board.read.unreadable == unreadable
+
+
+def test_calls_after_a_kill_go_on_from_what_the_run_had_spent_and_a_count_begun_anew_adds_to_it() -> None:
+    runs = Runs()
+    runs.take(Scored("run:r", "a", 100.0, 1.2, "loop", "", 40.0, 5.0))
+    for at_s, calls, usd in ((160.0, 2, 1.0), (170.0, 3, 1.5), (200.0, 1, 0.25)):
+        runs.leaked(Disobedience(scope="run:r", calls=calls, new_calls=1, last_began_s=at_s, at_s=at_s, spend_usd=usd))
+
+    assert runs.known["r"].spent[-3:] == [6.0, 6.5, 6.75]
+    assert runs.usd_per_min("r", 220.0) == pytest.approx(0.75)
