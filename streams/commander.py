@@ -21,7 +21,7 @@ from streams.kill_topic import View, Wiring
 from streams.outlet import Message, Outlet
 
 HEARTBEAT_S = 2.0
-REFUSALS_EVERY = 15
+REFUSALS_EVERY = 5
 """Heartbeats between two words about refused calls."""
 TOLD_AT_ONCE = 100
 

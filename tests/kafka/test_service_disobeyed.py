@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from kafka_service import Installation
+from kafka_slack import sidecar_of
 from waiting import until
 
 pytestmark = pytest.mark.kafka
@@ -44,3 +45,22 @@ async def test_calls_after_a_kill_open_an_incident_that_names_the_gateway(kafka:
         assert incident["severity"] == "critical"
         assert str(incident["reason"]).startswith("kill not obeyed by gw-2: ")
         assert await worker.metric("brakeline_calls_after_kill_total") >= 1
+
+
+async def test_the_kills_own_incident_says_what_gets_through_and_what_is_refused(kafka: str, tmp_path: Path) -> None:
+    async with Installation(kafka, tmp_path) as site:
+        worker = await site.start("a")
+        await worker.up()
+        async with sidecar_of(site, kafka) as sidecar:
+            await site.command("kill", "agent:a", "--reason", "enough", "--as", "anna")
+            await sidecar.answers("a", 403)
+            later = count(time.time() + 60, 5)
+
+            async def says(words: str) -> bool:
+                await site.produce(calls(1, next(later), gateway="gw-2"))
+                await sidecar.status("a")
+                found = [json.loads(record.value) for record in await site.read(site.named("alerts"), 1)]
+                return any(words in alert["text"] for alert in found if alert["scope"] == "agent:a")
+
+            for words in ("got through ($", "refused, the last at"):
+                await until(lambda words=words: says(words), 60)  # type: ignore[misc]
