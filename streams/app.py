@@ -14,6 +14,7 @@ from streams import audit, probes
 from streams.assembly import engine_of, judge_of, keys_of, prices_of, rules_of
 from streams.commander import Commander
 from streams.control import Control
+from streams.fenced_outlet import commanding_outlet
 from streams.gating import Gating
 from streams.hearing import Hearing
 from streams.kill_topic import View
@@ -24,7 +25,7 @@ from streams.metrics import Metrics
 from streams.notifier import Notifier
 from streams.notifier import Wiring as Links
 from streams.noting import note_control, note_reading, note_shard
-from streams.outlet import Message, Outlet
+from streams.outlet import Outlet
 from streams.people import People
 from streams.probes import make_web
 from streams.reload import Reader, Reloader
@@ -163,14 +164,15 @@ class Service:
     async def _take_control(self) -> Control:
         if self.control is None:
             wires = Wires(self.client, self.named["kills"], self.named["acks"])
-            commander = Commander(wires, self.trust, self.orders(), self.outlet, self.clock, self._covered)
+            outlet = commanding_outlet(self.settings, self.app.lease)
+            commander = Commander(wires, self.trust, self.orders(), outlet, self.clock, self._covered)
             routes = self.people.routes()
-            notifier = Notifier(self._put, routes, now_s=self.clock, wiring=self._links(), counted=self._told)
-            control = Control(commander, notifier, self.metrics, self.clock)
+            notifier = Notifier(outlet.put, routes, now_s=self.clock, wiring=self._links(), counted=self._told)
+            control = Control(commander, notifier, self.metrics, self.clock, outlet)
             control.gating = Gating(commander, notifier, self.metrics, lambda: self.settings, self.clock)
             await control.start(self.client, self.named["incidents"])
             shared = Sharing(self.settings, self.keys, self.trust, self.client, self.named["limits"], self.clock)
-            control.limiting = await share_limits(shared, self.outlet, commander)
+            control.limiting = await share_limits(shared, outlet, commander)
             self.control = control
             self.hearing.listen()
             log.info("This worker commands: epoch %d", commander.orders.epoch)
@@ -188,9 +190,6 @@ class Service:
     def _covered(self, command: Command, text: str) -> None:
         if self.control is not None:
             self.control.covered(command, text)
-
-    async def _put(self, topic: str, key: str, value: bytes | None) -> None:
-        await self.outlet.send([Message(topic, key.encode(), value)])
 
     def _told(self, sink: str, outcome: str) -> None:
         self.metrics.told.labels(sink, outcome).inc()

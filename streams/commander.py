@@ -17,6 +17,7 @@ from alerts.gateway.keys import Trust
 from alerts.gateway.wire import HEARTBEAT_KEY, Ack, Command, WireError, decode_ack
 from alerts.incident import Outcome
 from alerts.obedience import Disobedience, decode_disobedience
+from streams.fenced_outlet import OutrankedError
 from streams.kill_topic import View, Wiring
 from streams.outlet import Message, Outlet
 
@@ -26,10 +27,6 @@ REFUSALS_EVERY = 5
 TOLD_AT_ONCE = 100
 
 log = logging.getLogger(__name__)
-
-
-class OutrankedError(Exception):
-    """Another worker commands now: this one slept while the decisions' partition moved."""
 
 
 class Commander:

@@ -20,6 +20,7 @@ from streams.limiting import Limiting
 from streams.metrics import Metrics
 from streams.notifier import Notifier
 from streams.noting import note_decision
+from streams.outlet import Outlet
 from streams.records import RecordBatch
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,17 @@ _acts = json.Decoder(Act)
 class Control:
     """Started when this worker gets the decisions' partition, stopped when it loses it."""
 
-    def __init__(self, commander: Commander, notifier: Notifier, metrics: Metrics, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        commander: Commander,
+        notifier: Notifier,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        outlet: Outlet,
+    ) -> None:
+        """`outlet` is what commands and incidents go out by; it is opened and closed here."""
         self.commander = commander
+        self._outlet = outlet
         self.notifier = notifier
         self._metrics = metrics
         self._clock = clock
@@ -43,7 +53,8 @@ class Control:
         commander.on_refusals = self.went_on
 
     async def start(self, client: Mapping[str, Any], incidents: str) -> None:
-        """Take over the kill topic and the incidents."""
+        """Take over the kill topic and the incidents: once nobody else can write there, read what was written."""
+        await self._outlet.start()
         self.notifier.restore(await read_compacted(client, incidents))
         await self.commander.start()
         await self.notifier.reconcile(self.commander.orders)
@@ -57,6 +68,7 @@ class Control:
             self._telling.cancel()
             await asyncio.gather(self._telling, return_exceptions=True)
         await self.commander.stop()
+        await self._outlet.stop()
 
     async def take(self, batch: RecordBatch) -> None:
         """Carry decisions out, one by one; returns when each is a command and a durable incident."""

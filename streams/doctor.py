@@ -178,7 +178,9 @@ async def _rights(settings: Settings) -> AsyncIterator[Finding]:
     for lack in lacks:
         yield Finding("rights", Level.FAIL, f"{lack.what}.", f"{lack.mend}.")
     if not lacks:
-        yield Finding("rights", Level.OK, "Kafka allows what a worker does with its topics and its group.")
+        yield Finding(
+            "rights", Level.OK, "Kafka allows what a worker does with its topics, its group and transactions."
+        )
 
 
 async def _commands(settings: Settings) -> AsyncIterator[Finding]:

@@ -45,10 +45,11 @@ class Outlet:
 
     async def start(self) -> None:
         """Connect."""
-        self._producer = AIOKafkaProducer(
+        producer = AIOKafkaProducer(
             enable_idempotence=True, acks="all", linger_ms=0, max_request_size=8 << 20, **self._options
         )
-        await self._producer.start()
+        await producer.start()
+        self._producer = producer
 
     async def stop(self) -> None:
         """Flush and close."""
@@ -66,21 +67,30 @@ class Outlet:
 
     async def send_placed(self, messages: Iterable[Message]) -> list[int]:
         """Write as `send` does and return the records' offsets."""
-        producer = self._producer
-        if producer is None:
-            raise UndeliveredError("the producer isn't started")
-        if self._lease is not None:
-            self._lease.check()
+        producer = self.admitted()
         try:
             async with asyncio.timeout(self._delivery_s):
-                acks = [
-                    await producer.send(m.topic, m.value, m.key, partition=m.partition, timestamp_ms=m.timestamp_ms)
-                    for m in messages
-                ]
-                return [(await ack).offset for ack in acks]
+                return await placed(producer, messages)
         except TimeoutError:
             raise UndeliveredError(f"no acknowledgement within {self._delivery_s:.0f} s") from None
 
-    async def put(self, topic: str, key: bytes, value: bytes | None) -> None:
+    def admitted(self) -> AIOKafkaProducer:
+        """Return the producer, if anything may go out."""
+        if self._producer is None:
+            raise UndeliveredError("the producer isn't started")
+        if self._lease is not None:
+            self._lease.check()
+        return self._producer
+
+    async def put(self, topic: str, key: str, value: bytes | None) -> None:
         """Write one record."""
-        await self.send([Message(topic, key, value)])
+        await self.send([Message(topic, key.encode(), value)])
+
+
+async def placed(producer: AIOKafkaProducer, messages: Iterable[Message]) -> list[int]:
+    """Write messages and return their offsets, once all are acknowledged."""
+    acks = [
+        await producer.send(m.topic, m.value, m.key, partition=m.partition, timestamp_ms=m.timestamp_ms)
+        for m in messages
+    ]
+    return [(await ack).offset for ack in acks]

@@ -8,11 +8,17 @@ from enum import IntEnum
 from typing import Any, ClassVar
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupAuthorizationFailedError, IncompatibleBrokerVersion, KafkaError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+    TransactionalIdAuthorizationFailed,
+)
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 from msgspec import Struct
 
+from streams.fenced_outlet import transactional_id
 from streams.settings import Settings
 from streams.settings.kafka import Kafka
 from streams.topology import specs_of
@@ -33,6 +39,7 @@ WRITES = (
 )
 UNAUTHORIZED = 29
 UNTOLD = -(1 << 31)
+GROUP, TRANSACTION = 0, 1
 
 
 class Operation(IntEnum):
@@ -53,7 +60,7 @@ class Lack(Struct, frozen=True):
     principal: str
     operation: Operation
     kind: str
-    """topic or group."""
+    """topic, group or transactional-id."""
     name: str
 
     @property
@@ -107,7 +114,9 @@ async def lacking(settings: Settings) -> list[Lack]:
         wanted = needed(settings)
         allowed = await _of_topics(admin, list(wanted))
         group = settings.service.app_id
-        may = await _of_group(admin, group)
+        may = await _of_coordinator(admin, group, GROUP)
+        name = transactional_id(settings)
+        may_write = not settings.kafka.transactions or await _of_coordinator(admin, name, TRANSACTION)
     finally:
         await admin.close()
     found = [
@@ -116,7 +125,11 @@ async def lacking(settings: Settings) -> list[Lack]:
         for operation in operations
         if name in allowed and not allowed[name] >> operation & 1
     ]
-    return found if may else [*found, Lack(named, principal, Operation.READ, "group", group)]
+    if not may:
+        found.append(Lack(named, principal, Operation.READ, "group", group))
+    if not may_write:
+        found.append(Lack(named, principal, Operation.WRITE, "transactional-id", name))
+    return found
 
 
 async def check(settings: Settings) -> None:
@@ -139,13 +152,13 @@ async def _of_topics(admin: AIOKafkaAdminClient, names: list[str]) -> Mapping[st
     return found
 
 
-async def _of_group(admin: AIOKafkaAdminClient, group: str) -> bool:
+async def _of_coordinator(admin: AIOKafkaAdminClient, name: str, kind: int) -> bool:
     try:
-        await admin.find_coordinator(group)
-    except GroupAuthorizationFailedError:
+        await admin.find_coordinator(name, kind)
+    except (GroupAuthorizationFailedError, TransactionalIdAuthorizationFailed):
         return False
     except (KafkaError, NotImplementedError):
-        return True  # It says nothing of rights: the first question about a group fails while its topic is made.
+        return True  # It says nothing of rights: the first question fails while the coordinators' topic is made.
     return True
 
 

@@ -50,10 +50,10 @@ class Secured:
         return str(self.folder / name)
 
     def allow(self, principal: str, rights: Mapping[tuple[str, str], tuple[str, ...]]) -> None:
-        """Allow operations by kind ("topic", "group") and name of a resource."""
+        """Allow operations by kind ("topic", "group", "transactional-id") and name of a resource."""
         bindings = [
             AclBinding(
-                ResourceType[kind.upper()], name, ResourcePatternType.LITERAL, principal, "*",
+                ResourceType[kind.upper().replace("-", "_")], name, ResourcePatternType.LITERAL, principal, "*",
                 AclOperation[operation], AclPermissionType.ALLOW,
             )
             for (kind, name), operations in rights.items()

@@ -147,12 +147,14 @@ def remember(settings: Settings) -> None:
     _kafka.set(settings.kafka)
 
 
-def at_broker(settings: Settings, broker: str) -> Settings:
-    """Return the settings with another cluster."""
+def at_broker(settings: Settings, broker: str, *, transactions: bool | None = None) -> Settings:
+    """Return the settings with another cluster, which may have no transactions."""
     if not broker.rpartition(":")[2].isdigit():
         raise typer.BadParameter(f"{broker!r}: write HOST:PORT", param_hint="--broker")
     servers = tuple(part.strip() for part in broker.split(","))
-    return settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"bootstrap": servers})})
+    fenced = settings.kafka.transactions if transactions is None else transactions
+    kafka = settings.kafka.model_copy(update={"bootstrap": servers, "transactions": fenced})
+    return settings.model_copy(update={"kafka": kafka})
 
 
 def quiet_logs() -> None:

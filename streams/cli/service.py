@@ -34,8 +34,12 @@ def run(config: ConfigOption = None, broker: BrokerOrEmbedded = None) -> None:
     from streams.logs import set_up
     from streams.process import run_service
     from streams.reload import Reader
+    from streams.settings import Settings
 
-    source = Reader(file_of(config), None if broker is None else lambda settings: at_broker(settings, address))
+    def amended(settings: Settings) -> Settings:
+        return at_broker(settings, address, transactions=settings.kafka.transactions and broker != EMBEDDED)
+
+    source = Reader(file_of(config), None if broker is None else amended)
     with ExitStack() as stack:
         address = stack.enter_context(embedded_broker()) if broker == EMBEDDED else broker or ""
         settings = source.read()

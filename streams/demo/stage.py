@@ -42,7 +42,7 @@ async def stage(folder: Path, bootstrap: str | None) -> AsyncIterator[Stage]:
         address = bootstrap or parts.enter_context(embedded_broker())
         write_keys(folder / "keys")
         ports = free_ports(2)
-        settings = _write_settings(folder, address, ports[0])
+        settings = _write_settings(folder, address, ports[0], embedded=bootstrap is None)
         run = [sys.executable, "-m", "streams.cli", "run", "--config", str(settings)]
         await parts.enter_async_context(process("service", run, folder))
         gateway = [sys.executable, "-m", "alerts.gateway", "sidecar", "--bootstrap", address, "--prefix", PREFIX]
@@ -55,9 +55,9 @@ async def stage(folder: Path, bootstrap: str | None) -> AsyncIterator[Stage]:
         yield found
 
 
-def _write_settings(folder: Path, bootstrap: str, port: int) -> Path:
+def _write_settings(folder: Path, bootstrap: str, port: int, *, embedded: bool) -> Path:
     content = {
-        "kafka": {"bootstrap": bootstrap},
+        "kafka": {"bootstrap": bootstrap, "transactions": not embedded},
         "topics": {"prefix": PREFIX, "partitions": 4, "timestamp_type": "create", "replication": 1},
         "service": {"app_id": PREFIX, "data_dir": str(folder / "data"), "web_port": port},
         "mode": "armed",

@@ -62,6 +62,8 @@ class Kafka(Section):
     request_timeout_ms: Annotated[int, Field(ge=1_000, le=300_000)] = 15_000
     session_timeout_ms: Annotated[int, Field(ge=6_000, le=60_000)] = 12_000
     """How long a silent worker keeps its partitions."""
+    transactions: bool = True
+    """Kafka itself shuts out a worker that was frozen while another took over; false for a cluster without them."""
 
     @field_validator("bootstrap", mode="before")
     @classmethod

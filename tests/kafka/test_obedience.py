@@ -17,9 +17,9 @@ from alerts.gateway.feed import Feed, FeedSettings
 from alerts.gateway.guard import Guard
 from alerts.gateway.health import Health
 from alerts.gateway.identity import Identity
-from streams.commander import Commander, OutrankedError, order_directly
+from streams.commander import Commander, order_directly
+from streams.fenced_outlet import FencedOutlet, OutrankedError
 from streams.kill_topic import BY_HAND, Wiring
-from streams.outlet import Outlet
 from streams.topics import TopicSpec, ensure_topics
 
 pytestmark = pytest.mark.kafka
@@ -41,7 +41,7 @@ async def wiring(kafka: str) -> Wiring:
 
 @asynccontextmanager
 async def commanding(wiring: Wiring) -> AsyncIterator[Commander]:
-    async with Outlet(wiring.client) as outlet:
+    async with FencedOutlet(wiring.client, wiring.kills) as outlet:
         made = Commander(wiring, TRUST, Orders(ENV, "w", KEYS), outlet, time.time, lambda *_: None)
         await made.start()
         try:

@@ -56,6 +56,7 @@ class Site:
         await compare_topics(settings, create=True)
         self.rights = {("topic", name): tuple(each.name for each in may) for name, may in needed(settings).items()}
         self.rights[("group", self.name)] = ("READ",)
+        self.rights[("transactional-id", f"{self.name}.commander")] = ("WRITE",)
         self.secured.allow(f"User:{USER}", self.rights)
         self.secured.allow(f"User:{USER}", {("topic", f"{self.name}.events"): ("WRITE",)})  # For `produce`.
         self.secured.allow(SUBJECT, {("topic", f"{self.name}.{what}"): ("READ",) for what in ("kills", "limits")})
@@ -191,7 +192,8 @@ async def test_what_is_wrong_is_said_with_field_value_and_mend(site: Site, secur
 
 async def test_who_may_not_is_told_the_right_that_is_missing(site: Site, secured: Secured) -> None:
     kafka = secured.by_password(STRANGER)
-    allowed = {key: may for key, may in site.rights.items() if key[1] not in (site.name, f"{site.name}.kills")}
+    withheld = (site.name, f"{site.name}.kills", f"{site.name}.commander")
+    allowed = {key: may for key, may in site.rights.items() if key[1] not in withheld}
     secured.allow(f"User:{STRANGER}", {**allowed, ("topic", f"{site.name}.kills"): ("READ",)})
 
     outcomes = {name: await site.says(kafka, *command) for name, command in COMMANDS.items()}
@@ -202,6 +204,7 @@ async def test_who_may_not_is_told_the_right_that_is_missing(site: Site, secured
         assert missing in outcomes[name][1], outcomes[name]
         assert mend in outcomes[name][1]
         assert f"may not READ group {site.name}" in outcomes[name][1]
+        assert f"--operation Write --transactional-id {site.name}.commander" in outcomes[name][1]
     assert {name: code for name, (code, _) in outcomes.items()} == {"run": 4, "doctor": 1, "kill": 4, "produce": 4}
     assert all("brakeline doctor" in outcomes[name][1] for name in ("kill", "produce")), outcomes
 
