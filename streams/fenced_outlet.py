@@ -4,23 +4,18 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
-from msgspec import Struct
 
 from streams.lease import Lease
-from streams.outlet import DELIVERY_S, Message, Outlet, UndeliveredError, placed
+from streams.outlet import DELIVERY_S, Message, Outlet, UndeliveredError, sent
 from streams.settings import Settings
 
-TRANSACTION_MS = 10_000
+OPEN_S, TRANSACTION_MS = 1.0, 10_000
 
 
 class OutrankedError(Exception):
     """Another worker writes in this one's place now: this one slept while its partition moved."""
-
-
-class _Waiting(Struct, frozen=True):
-    messages: list[Message]
-    placed: "asyncio.Future[list[int]]"
 
 
 class FencedOutlet(Outlet):
@@ -28,8 +23,8 @@ class FencedOutlet(Outlet):
 
     A lease can't do that: a worker may be frozen after it has looked at it. So all is written in transactions, whose
     broker refuses an earlier holder of the name (KIP-98). They serve for nothing else: a record counts as soon as it is
-    in the log, and readers don't wait for its commit (`read_uncommitted`), so that a transaction which its worker left
-    open holds up nobody. What is sent at the same time shares one.
+    in the log, and readers don't wait for its commit (`read_uncommitted`), so that a transaction which a crash left
+    open holds up nobody. That of a heartbeat stays open for a moment: a kill needn't wait for one of its own.
     """
 
     def __init__(
@@ -38,8 +33,10 @@ class FencedOutlet(Outlet):
         options = {"transactional_id": name, "transaction_timeout_ms": TRANSACTION_MS}
         super().__init__({**client, **options}, delivery_s, lease)
         self._name = name
-        self._waiting: list[_Waiting] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+        self._committing: asyncio.Task[None] | None = None
+        self._is_open = False
+        self._failure: Exception | None = None
 
     async def start(self) -> None:
         """Connect, and shut out whoever had the name. Raises UndeliveredError where Kafka has no transactions."""
@@ -52,53 +49,55 @@ class FencedOutlet(Outlet):
             raise UndeliveredError(f"{known}: {mend}") from None
 
     async def stop(self) -> None:
-        """Finish what is being written, and close."""
-        if self._writing is not None:
-            await self._writing
+        """End the transaction that is open, and close."""
+        if self._committing is not None:
+            self._committing.cancel()
+            await asyncio.gather(self._committing, return_exceptions=True)
+        await self._commit()
         await super().stop()
 
     async def send_placed(self, messages: Iterable[Message]) -> list[int]:
         """Write as `send` does and return the records' offsets. Raises OutrankedError besides."""
-        waiting = _Waiting(list(messages), asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        # A task of its own: a caller that is cancelled must not leave half a transaction behind.
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write_waiting())
-        return await waiting.placed
-
-    async def _write_waiting(self) -> None:
-        while self._waiting:
-            parts, self._waiting = self._waiting, []
-            try:
-                offsets = iter(await self._transact([message for part in parts for message in part.messages]))
-            except Exception as error:
-                for part in parts:
-                    if not part.placed.done():
-                        part.placed.set_exception(error)
-                continue
-            for part in parts:
-                found = [next(offsets) for _ in part.messages]
-                if not part.placed.done():
-                    part.placed.set_result(found)
-
-    async def _transact(self, messages: list[Message]) -> list[int]:
-        producer = self.admitted()
         try:
             async with asyncio.timeout(self._delivery_s):
-                await producer.begin_transaction()
-                try:
-                    offsets = await placed(producer, messages)
-                except ProducerFenced:
-                    raise
-                except KafkaError:
-                    await producer.abort_transaction()
-                    raise
-                await producer.commit_transaction()
-                return offsets
+                async with self._lock:
+                    producer = self.admitted()
+                    if self._failure is not None:
+                        raise self._failure
+                    await self._begin(producer)
+                    acks = await sent(producer, messages)
+                return [(await ack).offset for ack in acks]
         except TimeoutError:
             raise UndeliveredError(f"no acknowledgement within {self._delivery_s:.0f} s") from None
         except ProducerFenced:
-            raise OutrankedError(f"another worker writes as {self._name} now") from None
+            self._failure = self._outranked()
+            raise self._failure from None
+
+    async def _begin(self, producer: AIOKafkaProducer) -> None:
+        if not self._is_open:
+            await producer.begin_transaction()
+            self._is_open = True
+            self._committing = asyncio.create_task(self._commit_soon())
+
+    async def _commit_soon(self) -> None:
+        await asyncio.sleep(OPEN_S)
+        await self._commit()
+
+    async def _commit(self) -> None:
+        """End the transaction; if that fails, so does whatever is sent next."""
+        async with self._lock:
+            if self._is_open and self._producer is not None and self._failure is None:
+                try:
+                    async with asyncio.timeout(self._delivery_s):
+                        await self._producer.commit_transaction()
+                except ProducerFenced:
+                    self._failure = self._outranked()
+                except (KafkaError, TimeoutError) as error:
+                    self._failure = UndeliveredError(f"the transaction of {self._name} could not be ended: {error!r}")
+            self._is_open = False
+
+    def _outranked(self) -> OutrankedError:
+        return OutrankedError(f"another worker writes as {self._name} now")
 
 
 def commanding_outlet(settings: Settings, lease: Lease) -> Outlet:

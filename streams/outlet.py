@@ -70,7 +70,7 @@ class Outlet:
         producer = self.admitted()
         try:
             async with asyncio.timeout(self._delivery_s):
-                return await placed(producer, messages)
+                return [(await ack).offset for ack in await sent(producer, messages)]
         except TimeoutError:
             raise UndeliveredError(f"no acknowledgement within {self._delivery_s:.0f} s") from None
 
@@ -87,10 +87,9 @@ class Outlet:
         await self.send([Message(topic, key.encode(), value)])
 
 
-async def placed(producer: AIOKafkaProducer, messages: Iterable[Message]) -> list[int]:
-    """Write messages and return their offsets, once all are acknowledged."""
-    acks = [
+async def sent(producer: AIOKafkaProducer, messages: Iterable[Message]) -> list["asyncio.Future[Any]"]:
+    """Hand messages to a producer; each future is done when its record is acknowledged."""
+    return [
         await producer.send(m.topic, m.value, m.key, partition=m.partition, timestamp_ms=m.timestamp_ms)
         for m in messages
     ]
-    return [(await ack).offset for ack in acks]
