@@ -74,7 +74,7 @@ class Service:
         self.page = WorkersPage(
             lambda: self.settings, lambda: self.reloader.reading, self.troubles, self.shards.engines,
             client=self.client, named=self.named, partitions=partitions, trust=self.trust, outlet=self.outlet,
-            clock=clock,
+            clock=clock, commands=lambda: self.control is not None,
         )  # fmt: skip
         self.people = People(settings, clock, self.page.history)
         self.hearing = Hearing(settings, self.people, self._notifier, self.page.board, self.outlet, self.named, clock)

@@ -15,7 +15,7 @@ from alerts.incident import Incident
 from streams import audit
 from streams.broadcast import PULSE_S, Broadcast
 from streams.engine import Engine
-from streams.outlet import Outlet
+from streams.outlet import Message, Outlet
 from streams.reload import Reading
 from streams.settings import Settings
 from streams.web.access import Access
@@ -28,6 +28,8 @@ from streams.web.reader import Reader
 from streams.web.screens import Facts, Screens
 
 RETRY_S = 5.0
+KEEP_S = 60.0
+"""Between two looks for charts that are to be kept."""
 PULSES = 20
 """Within so many pulses of a busy worker the shards have told what led to an incident."""
 
@@ -53,13 +55,18 @@ class WorkersPage:
         trust: Trust,
         outlet: Outlet,
         clock: Callable[[], float],
+        commands: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`commands` tells whether this is the worker that keeps what is to be kept once."""
         env = settings().keys.env
         # Without keys: this book of the kill topic can only be read.
         self.board = Board(env, Orders(env, "page", {}), 0)
-        self._wanted = asyncio.Event()
+        self._wanted, self._unwanted = asyncio.Event(), asyncio.Event()
         self._clock = clock
-        histories = Histories()
+        self._commands = commands
+        self._outlet = outlet
+        self._topic = named["spend"]
+        histories = self._histories = Histories()
         self._broadcast = Broadcast(engines, outlet, named)
         self._reader = Reader(self.board, histories, client, named, partitions, trust, clock)
 
@@ -79,14 +86,15 @@ class WorkersPage:
         page = settings.page
         self._page.open_to(Access(page) if page.enabled else None)
         self.board.calls.keep(page.calls_kept if page.enabled else 0)
-        if page.enabled or settings.slack.token is not None:
-            self._wanted.set()
+        wanted = page.enabled or settings.slack.token is not None
+        for event, is_so in ((self._wanted, wanted), (self._unwanted, not wanted)):
+            event.set() if is_so else event.clear()
 
     async def history(self, incident: Incident) -> list[Point]:
         """Return what an incident's agents spent by minute, beside what is usual; nothing where nothing is known."""
         for _ in range(PULSES):
             await asyncio.sleep(PULSE_S)
-            drawn = chart(self.board, incident, {}, self._clock())
+            drawn = chart(self.board, incident, self._histories.of(incident.id), self._clock())
             seen = [(at_s, usd) for at_s, usd in zip(drawn["at_s"], drawn["seen"], strict=True) if usd is not None]
             if any(usd for _, usd in seen):
                 return [Point(float(at_s), usd, 0.0, drawn["peak"]) for at_s, usd in seen]
@@ -100,9 +108,26 @@ class WorkersPage:
         """Tell and read until cancelled. What fails is logged and tried again: the page isn't worth a worker."""
         async with asyncio.TaskGroup() as group:
             group.create_task(_again(self._broadcast.run))
-            await self._wanted.wait()
-            for step in (self._reader.follow, self._reader.follow_kills):
-                group.create_task(_again(step))
+            while True:
+                await self._wanted.wait()
+                steps = (self._reader.follow, self._reader.follow_kills, self._keep_charts)
+                reading = [group.create_task(_again(step)) for step in steps]
+                await self._unwanted.wait()
+                await _ended(reading)
+                self._reader.forget()
+                log.info("Neither the page nor Slack is in the settings any more: their topics are no longer read")
+
+    async def _keep_charts(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_S)
+            if self._commands() and self.board.read.complete:
+                await self._outlet.send([Message(self._topic, *kept, 0) for kept in self._histories.to_keep()])
+
+
+async def _ended(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _again(step: Callable[[], Awaitable[None]]) -> None:

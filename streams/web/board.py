@@ -46,16 +46,6 @@ class Board:
     def __init__(self, env: str, orders: Orders, calls_kept: int) -> None:
         self.env = env
         self.orders = orders
-        self.agents = Agents()
-        self.accounts = Accounts()
-        self.calls = RecentCalls(calls_kept)
-        self.obedience = Obedience()
-        self.book = Book()
-        self.commands: deque[Command] = deque(maxlen=COMMANDS_KEPT)
-        self.decisions: deque[Decision] = deque(maxlen=DECISIONS_KEPT)
-        self.audit: deque[Audited] = deque(maxlen=AUDIT_KEPT)
-        self.read = Read()
-        self._ordered = -1
         self._takes: dict[str, Callable[[bytes | None, bytes | None], bool]] = {
             "pulse": self._pulse,
             "spend": self._spend,
@@ -64,6 +54,21 @@ class Board:
             "decisions": self._decision,
             "audit": self._audited,
         }
+        self.calls = RecentCalls(calls_kept)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all that was read; what is in force stays."""
+        self.calls = RecentCalls(self.calls.kept)
+        self.agents = Agents()
+        self.accounts = Accounts()
+        self.obedience = Obedience()
+        self.book = Book()
+        self.commands: deque[Command] = deque(maxlen=COMMANDS_KEPT)
+        self.decisions: deque[Decision] = deque(maxlen=DECISIONS_KEPT)
+        self.audit: deque[Audited] = deque(maxlen=AUDIT_KEPT)
+        self.read = Read()
+        self._ordered = -1
 
     def take(self, what: str, key: bytes | None, value: bytes | None, now_s: float) -> None:
         """Take in a record of one of our topics, named without its prefix."""

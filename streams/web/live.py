@@ -21,6 +21,11 @@ class Streams:
     def __init__(self) -> None:
         self.ending = asyncio.Event()
         self.open = 0
+        self._round = 0
+
+    def cut(self) -> None:
+        """End the open streams: whoever still may look connects again."""
+        self._round += 1
 
     async def send(self, request: web.Request, render: Callable[[], str]) -> web.StreamResponse:
         """Send what `render` returns each time it differs, until the browser leaves."""
@@ -42,9 +47,9 @@ class Streams:
         return response
 
     async def _loop(self, response: web.StreamResponse, render: Callable[[], str]) -> None:
-        last, silent_s = 0, 0.0
+        last, silent_s, this_round = 0, 0.0, self._round
         for _ in range(TURNS):
-            if self.ending.is_set():
+            if self.ending.is_set() or this_round != self._round:
                 return
             text = render()
             mark = crc32(text.encode())

@@ -63,6 +63,7 @@ class Page:
     def open_to(self, access: Access | None) -> None:
         """Let in whom `access` lets in from now on; without one nothing is there."""
         self._access = access
+        self._streams.cut()
 
     def mount(self, app: web.Application) -> None:
         """Add the page's addresses."""

@@ -10,7 +10,7 @@ from alerts.gateway.keys import Trust
 from alerts.gateway.wire import Command
 from streams.kill_topic import View, Wiring
 from streams.web.board import AUDIT_KEPT, Board
-from streams.web.histories import Histories
+from streams.web.histories import KEY, Histories
 
 READ = ("incidents", "spend", "acks", "audit", "decisions", "pulse")
 """In the order in which they matter."""
@@ -47,6 +47,12 @@ class Reader:
         """Where to go on after a failure."""
         self._trust = trust
         self._clock = clock
+
+    def forget(self) -> None:
+        """Drop all that was read, to begin anew at the next `follow`."""
+        self._board.clear()
+        self._histories.clear()
+        self._read.clear()
 
     async def follow_kills(self) -> None:
         """Read the kill topic until cancelled. Raises KafkaError."""
@@ -100,7 +106,10 @@ class Reader:
         for partition, records in found.items():
             what = self._named[partition.topic]
             for record in records:
-                self._board.take(what, record.key, record.value, self._clock())
+                if what == "spend" and (record.key or b"").startswith(KEY):
+                    self._histories.restore(record.key, record.value)
+                else:
+                    self._board.take(what, record.key, record.value, self._clock())
                 self._read[partition] = record.offset + 1
                 taken += 1
                 if taken % RECORDS_AT_ONCE == 0:

@@ -97,6 +97,11 @@ function money(value) {
   return value >= 0.1 ? "$" + value.toFixed(2) : "$" + value.toPrecision(2);
 }
 
+function when(at, data) {
+  const [day, time] = new Date(at * 1000).toISOString().slice(0, 16).split("T");
+  return data.at_s.at(-1) - data.at_s[0] > 100_000 ? `${day.slice(8)}. ${time}` : time;
+}
+
 function marks(list) {
   return (plot) => {
     const { ctx, bbox } = plot;
@@ -138,7 +143,7 @@ function options(place, data) {
     cursor: { y: false, points: { size: 6 } },
     scales: { y: { range: (_plot, _low, high) => [0, Math.max(high, data.peak, 1e-6) * 1.12] } },
     axes: [
-      { ...axis, size: 26, values: (_plot, ticks) => ticks.map((at) => new Date(at * 1000).toISOString().slice(11, 16)) },
+      { ...axis, size: 26, values: (_plot, ticks) => ticks.map((at) => when(at, data)) },
       { ...axis, size: 62, values: (_plot, ticks) => ticks.map(money) },
     ],
     series: [

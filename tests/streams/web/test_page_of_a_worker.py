@@ -138,3 +138,33 @@ async def test_the_page_says_in_a_sentence_what_needs_a_restart() -> None:
     sentence = "Restart the workers for service.web_port: until then the service goes on with its old value."
     assert sentence == reading.restart
     assert sentence in text
+
+
+async def test_what_nobody_wants_any_more_is_no_longer_read_nor_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = asyncio.Semaphore(0), asyncio.Semaphore(0)
+
+    async def follow() -> None:
+        page.board.take("decisions", None, b"", 1.0)
+        begun.release()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.release()
+
+    on, off = Settings(), Settings.model_validate({"page": {"enabled": False}})
+    page = WorkersPage(
+        lambda: on, Reading, list, {}, client={"bootstrap_servers": "127.0.0.1:9"}, named=NAMED, partitions={},
+        trust=TRUST, outlet=Broken(), clock=lambda: 0.0,
+    )  # fmt: skip
+    for name in ("follow", "follow_kills"):
+        monkeypatch.setattr(page._reader, name, follow)
+    running = asyncio.create_task(page.run())
+    async with asyncio.timeout(10):
+        for settings in (on, off, on):
+            page.reconfigure(settings)
+            for _ in range(2):
+                await (begun if settings is on else ended).acquire()
+        await asyncio.sleep(0)
+    assert page.board.read.records == 2, "of the second reading only"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
