@@ -109,7 +109,7 @@ class Drift(Detector):
 
     def step(self, memory: DriftMemory, scene: Scene) -> tuple[DriftMemory, Score]:
         """Count the call; when an hour is over, weigh it."""
-        hour = int(scene.call.now_s // _HOUR_S)
+        hour = int(scene.call.now_s / _HOUR_S)
         if hour != memory.hour:
             if memory.hour:
                 self._close(memory, hour, scene.common_log)

@@ -72,9 +72,9 @@ class Errors(Detector):
         call = scene.call
         share = max(self.brownout_share, min(0.9, memory.failed / memory.total + scene.failing_share))
         if not call.failed:
-            if memory.chain and self._same(memory, call):
+            if memory.chain != 0.0 and self._same(memory, call):
                 memory.chain = 0.0
-            if memory.evidence.nats:
+            if memory.evidence.nats != 0.0:
                 memory.evidence.add(log(0.05 / (1.0 - share)), call.now_s, self.mixed_fade_s)
             self._learn(memory, 0.0)
             return memory, CALM

@@ -37,7 +37,7 @@ class Evidence(Memory):
         if slot != self.slot:
             self.record *= exp((self.slot - slot) * SLOT_S / _RECORD_FADES_S) if self.slot else 1.0
             self.slot = slot
-        total = self.nats * exp((self.last_s - now_s) / fade_s) + nats if self.nats else nats
+        total = self.nats * exp((self.last_s - now_s) / fade_s) + nats if self.nats != 0.0 else nats
         self.last_s = now_s
         if total <= 0.0:
             self._end()

@@ -9,8 +9,12 @@ from detectors.evidence import Evidence
 from detectors.row import Memory, Row, halve, latest, scaled, zeros
 
 # A call is compared with the suspect in input (exact, 0.5 %, 1.5 %, 4 %) and in output size: twelve ways to be like it.
-_INPUT_NEAR: Final[tuple[float, ...]] = (0.0015, 0.005, 0.015, 0.04)
-_OUTPUT_NEAR: Final[tuple[float, ...]] = (0.03, 0.2)
+_INPUT_EXACT: Final = 0.0015
+_INPUT_CLOSE: Final = 0.005
+_INPUT_NEAR: Final = 0.015
+_INPUT_FAR: Final = 0.04
+_OUTPUT_EXACT: Final = 0.03
+_OUTPUT_NEAR: Final = 0.2
 _UNLIKE: Final = 12
 _LOOPING: Final[tuple[float, ...]] = (
     *[i * o for i in (0.35, 0.17, 0.08, 0.05) for o in (0.45, 0.4, 0.15)],
@@ -236,13 +240,13 @@ def _among(memory: LoopMemory, scene: Scene) -> tuple[int, int]:
     An input that grows by the same amount twice in a row is as good as one that stays.
     """
     log_input, inputs, outputs = scene.log_input, memory.inputs, memory.outputs
-    if len(inputs) > 1 and inputs[-2] < inputs[-1] < log_input - _INPUT_NEAR[1]:
+    if len(inputs) > 1 and inputs[-2] < inputs[-1] < log_input - _INPUT_CLOSE:
         tokens = scene.call.input_tokens
         growth = tokens - round(exp(inputs[-1])) + 1
         if abs(exp(inputs[-1]) - exp(inputs[-2]) - growth) < 1.5 + 0.01 * growth and growth >= _GROWTH_MIN_TOKENS:
             return _alike(log_input, outputs[-1], scene), growth
     for i in range(len(inputs) - 1, -1, -1):
-        if -_INPUT_NEAR[3] < inputs[i] - log_input < _INPUT_NEAR[3]:
+        if -_INPUT_FAR < inputs[i] - log_input < _INPUT_FAR:
             return _alike(inputs[i], outputs[i], scene), 0
     return _UNLIKE, 0
 
@@ -253,21 +257,21 @@ def _telling(call: Call) -> float:
     What an honest template fills in makes its input vary by about 30 % and its output by about 70 %; a token more or
     less, or what counts as exact, is the grain.
     """
-    grains = 0.15 / max(_INPUT_NEAR[0], 1.2 / (call.input_tokens + 1.0))
-    return 0.8 * log(1.0 + grains * 0.35 / max(_OUTPUT_NEAR[0], 1.2 / (call.output_tokens + 1.0)))
+    grains = 0.15 / max(_INPUT_EXACT, 1.2 / (call.input_tokens + 1.0))
+    return 0.8 * log(1.0 + grains * 0.35 / max(_OUTPUT_EXACT, 1.2 / (call.output_tokens + 1.0)))
 
 
 def _alike(log_input: float, log_output: float, scene: Scene) -> int:
     """Return in which of twelve ways the call is like those sizes; one token more or less is still exact."""
     apart = abs(scene.log_input - log_input)
-    if apart > _INPUT_NEAR[3]:
+    if apart > _INPUT_FAR:
         return _UNLIKE
     call = scene.call
-    exact = max(_INPUT_NEAR[0], 1.2 / (call.input_tokens + 1.0))
-    kind = 0 if apart <= exact else 3 if apart <= _INPUT_NEAR[1] else 6 if apart <= _INPUT_NEAR[2] else 9
+    exact = max(_INPUT_EXACT, 1.2 / (call.input_tokens + 1.0))
+    kind = 0 if apart <= exact else 3 if apart <= _INPUT_CLOSE else 6 if apart <= _INPUT_NEAR else 9
     apart = abs(scene.log_output - log_output)
-    exact = max(_OUTPUT_NEAR[0], 1.2 / (call.output_tokens + 1.0))
-    return kind + (0 if apart <= exact else 1 if apart <= _OUTPUT_NEAR[1] else 2)
+    exact = max(_OUTPUT_EXACT, 1.2 / (call.output_tokens + 1.0))
+    return kind + (0 if apart <= exact else 1 if apart <= _OUTPUT_NEAR else 2)
 
 
 def _span(seconds: float) -> str:

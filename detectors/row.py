@@ -1,6 +1,6 @@
 """How a memory becomes a row of bytes and comes back: one method that names its fields serves both ways."""
 
-from typing import Any
+from typing import Any, Final
 
 from librt.strings import (
     BytesWriter,
@@ -17,8 +17,12 @@ from mypy_extensions import i64, mypyc_attr
 Floats = vec[float]
 """A fixed number of floats, eight bytes each; changed in place, and nothing more than a list to who reads it."""
 
-_SMALL_MAX, _INT32, _INT64 = 253, 254, 255
-_ZERO, _SMALL, _FLOAT = 0, 1, 2
+_SMALL_MAX: Final = 253
+_INT32: Final = 254
+_INT64: Final = 255
+_ZERO: Final = 0
+_SMALL: Final = 1
+_FLOAT: Final = 2
 
 
 def zeros(count: int) -> Floats:

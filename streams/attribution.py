@@ -6,9 +6,9 @@ from typing import Final
 from msgspec import json
 
 from detectors.row import pack, unpack
-from streams.event import Event
+from streams.caller import Caller
 from streams.payer import Payer, PayerKey, payer_of
-from streams.windows import HOUR_S, HOURS_KEPT, Count
+from streams.windows import HOUR_S, HOURS_KEPT, Count, window_of
 
 __all__ = ["OTHERS", "PAYERS_MAX", "Attribution", "Payer", "PayerKey", "payer_of"]
 
@@ -30,32 +30,38 @@ class Attribution:
         self._touched: list[tuple[int, PayerKey]] = []
         self._changed: set[int] = set()
         self._gone: list[tuple[int, PayerKey]] = []
+        self._turn = 0
+        """Counts up whenever accounts that a caller may hold are replaced."""
 
-    def book(self, event: Event, at_s: float, tokens: int, micro_usd: int) -> PayerKey:
-        """Count a call in its hour, and return whose it is."""
-        key: PayerKey = (
-            event.team, event.product, event.environment, event.cost_center, event.use_case, event.model,
-        )  # fmt: skip
-        hour_s = int(at_s) // HOUR_S * HOUR_S
-        table = self.hours.get(hour_s)
-        if table is None:
-            table = self.hours[hour_s] = {}
-        booked = key
-        count = table.get(key)
-        if count is None:
-            if len(table) >= self._payers_max:
-                booked = (OTHERS, None, None, None, None, "")
-            count = table.setdefault(booked, Count())
+    def book(self, caller: Caller, at_s: float, tokens: int, micro_usd: int) -> None:
+        """Count a call in its hour; the caller knows where its latest call was booked."""
+        hour_s = window_of(at_s, HOUR_S)
+        count = caller.count
+        if count is None or caller.hour_s != hour_s or caller.turn != self._turn:
+            count = self._open(caller, hour_s)
         count.add(tokens, micro_usd)
         if not count.fresh:
             count.fresh = True
-            self._touched.append((hour_s, booked))
-        return key
+            self._touched.append((hour_s, caller.account))
+
+    def _open(self, caller: Caller, hour_s: int) -> Count:
+        table = self.hours.get(hour_s)
+        if table is None:
+            table = self.hours[hour_s] = {}
+        account = caller.payer
+        count = table.get(account)
+        if count is None:
+            if len(table) >= self._payers_max:
+                account = (OTHERS, None, None, None, None, "")
+            count = table.setdefault(account, Count())
+        caller.count, caller.account, caller.hour_s, caller.turn = count, account, hour_s, self._turn
+        return count
 
     def evict(self, now_s: float) -> None:
         """Forget the hours that no event can belong to any more."""
         for hour_s in [hour_s for hour_s in self.hours if hour_s < now_s - HOURS_KEPT * HOUR_S]:
             self._gone += [(hour_s, key) for key in self.hours.pop(hour_s)]
+            self._turn += 1
 
     def drain(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield the rows that changed since the last call; None for one that is gone."""
@@ -75,6 +81,7 @@ class Attribution:
         hour, _, key = name.partition(":")
         self.hours.setdefault(int(hour), {})[tuple(json.decode(key))] = unpack(Count(), value)
         self._changed.add(int(hour))
+        self._turn += 1
 
     def hours_changed(self) -> list[int]:
         """Return the starts of the hours whose rows were drained or restored since the last call."""

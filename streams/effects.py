@@ -44,12 +44,19 @@ class Counts:
         self.quarantined.update(other.quarantined)
 
 
+class Spend:
+    """A sum of money that is added to in place."""
+
+    def __init__(self) -> None:
+        self.micro_usd = 0
+
+
 class Effects:
     """Everything that follows from one batch, in the order in which it has to be carried out.
 
     `verdicts` are what the judge said, at which time and of which agent, also where nothing followed from it.
     `overflows` are events of agents beyond the cap: counted, not judged. `forgotten_ids` found no room in the memory
-    for duplicates. `spend_micro_usd` is by team, late calls included. `skew_s` says how far an agent's clock runs
+    for duplicates. `spend` is by team, late calls included. `skew_s` says how far an agent's clock runs
     ahead of the broker's.
     """
 
@@ -64,6 +71,6 @@ class Effects:
         self.unknown_models: set[str] = set()
         self.overflows = 0
         self.forgotten_ids = 0
-        self.spend_micro_usd: dict[str, int] = {}
+        self.spend: dict[str, Spend] = {}
         self.skew_s: dict[str, float] = {}
         self.watermark_s = 0.0

@@ -16,8 +16,8 @@ def note_effects(metrics: Metrics, effects: Effects) -> None:
     if effects.unknown_models:
         metrics.unknown_price.inc(len(effects.unknown_models))
     metrics.agents_overflow.inc(effects.overflows)
-    for team, micro_usd in effects.spend_micro_usd.items():
-        metrics.spend_usd.labels(metrics.team(team)).inc(micro_usd / 1e6)
+    for team, spend in effects.spend.items():
+        metrics.spend_usd.labels(metrics.team(team)).inc(spend.micro_usd / 1e6)
     metrics.clock_skew_s.set(max(effects.skew_s.values(), default=0.0))
     if effects.forgotten_ids:
         metrics.dedup_overflow.inc(effects.forgotten_ids)

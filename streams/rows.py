@@ -10,8 +10,9 @@ from detectors.judge import JudgeState
 from detectors.row import Memory, Row, pack, unpack
 from detectors.table import Kept, Table
 from streams.attribution import Attribution
+from streams.caller import Caller
 from streams.usage import WindowUsage
-from streams.windows import HOUR_S, MINUTE_S, Count, Ledger
+from streams.windows import HOUR_S, MINUTE_S, Count, Ledger, window_of
 
 OVERFLOW_AGENT: Final = "~overflow"
 """Not a name that an event can carry: agents beyond the cap are booked here and never judged."""
@@ -30,6 +31,7 @@ class AgentRow(Kept):
         self.overflow = False
         self.environment = ""
         self.ledger = Ledger()
+        self.caller = Caller()
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -87,18 +89,17 @@ class Rows:
 
     def book(self, agent: str, row: AgentRow, at_s: float, tokens: int, micro_usd: int) -> None:
         """Count a call in its minute."""
-        start_s = row.ledger.add(at_s, tokens, micro_usd)
-        count = row.ledger.minutes[start_s]
+        count = row.ledger.add(at_s, tokens, micro_usd)
         if not count.fresh:
+            start_s = window_of(at_s, MINUTE_S)
             name = self._mark(agent, row, start_s, MINUTE_S, count)
             self._open.setdefault(start_s, set()).add(name)
 
     def book_late(self, agent: str, row: AgentRow, at_s: float, tokens: int, micro_usd: int) -> None:
         """Count a call whose minute is closed."""
-        start_s = row.ledger.add_late(at_s, tokens, micro_usd)
-        count = row.ledger.late[start_s]
+        count = row.ledger.add_late(at_s, tokens, micro_usd)
         if not count.fresh:
-            self._mark(agent, row, start_s, HOUR_S, count)
+            self._mark(agent, row, window_of(at_s, HOUR_S), HOUR_S, count)
 
     def _mark(self, agent: str, row: AgentRow, start_s: int, window_s: int, count: Count) -> str:
         count.fresh = True

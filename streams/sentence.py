@@ -44,6 +44,8 @@ class Sentence:
         verdicts = self._judge.step(self._rows.judge, call)
         if self._rows.watched:
             verdicts = [*self._on_probation(call, row), *verdicts]
+        if not verdicts:
+            return
         for verdict in verdicts:
             effects.verdicts.append((call.now_s, call.agent, verdict))
             self._decide(verdict, call, row, effects)

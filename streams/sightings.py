@@ -1,11 +1,12 @@
 """PURE: what happened in a shard since it was last told to the pages. Noted for every event, so it does very little."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from detectors.verdict import Verdict
 from streams.attribution import PayerKey
 
-CALLS_MAX = 50_000
+CALLS_MAX: Final = 50_000
 """Calls noted between two pulses of a shard; more are not to be found by their id."""
 
 

@@ -33,7 +33,7 @@ class Validator:
         self._runs_max = runs_max
         self._names: set[str] = {""}
         self._runs: set[str] = {""}
-        self._statuses: set[str] = {"ok"}
+        self._statuses: set[str] = set()
 
     def check(self, event: Event, append_s: float) -> Rejected | None:
         """Return why `event`, appended at `append_s` (Unix seconds), can't be used; None if it can."""
@@ -55,8 +55,18 @@ class Validator:
             return bad
         return self._check_rest(event, append_s)
 
+    def check_again(self, event: Event, append_s: float, run: str | None) -> Rejected | None:
+        """Do as `check` for an event whose agent, team and model have passed, and with them this run."""
+        of_run, runs = event.run_id, self._runs
+        if of_run is not None and of_run != run and of_run not in runs and (bad := self._learn_run("run_id", of_run)):
+            return bad
+        parent = event.parent_run_id
+        if parent is not None and parent not in runs and (bad := self._learn_run("parent_run_id", parent)):
+            return bad
+        return self._check_rest(event, append_s)
+
     def _check_rest(self, event: Event, append_s: float) -> Rejected | None:
-        if event.status not in self._statuses:
+        if event.status != "ok" and event.status not in self._statuses:
             if not _STATUS.match(event.status):
                 return Rejected(
                     "bad_status", f"status is {event.status[:40]!r}: use ok, timeout, partial, cancelled, error_*"

@@ -14,6 +14,15 @@ HOUR_S: Final = 3600
 HOURS_KEPT: Final = 26
 
 
+def window_of(at_s: float, window_s: int) -> int:
+    """Return the start of the window of so many seconds that a time falls into.
+
+    >>> window_of(3725.5, MINUTE_S)
+    3720
+    """
+    return int(at_s) // window_s * window_s
+
+
 @mypyc_attr(acyclic=True)
 class Count(Memory):
     """What was used in one window, counted; `fresh` while nobody was told of the latest call."""
@@ -64,6 +73,8 @@ class Ledger(Memory):
         self.minutes: dict[int, Count] = {}
         self.hours: dict[int, Count] = {}
         self.late: dict[int, Count] = {}
+        self._latest_s = 0
+        self._latest: Count | None = None
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -71,25 +82,28 @@ class Ledger(Memory):
         self.hours = _carried(row, self.hours)
         self.late = _carried(row, self.late)
 
-    def add(self, at_s: float, tokens: int, micro_usd: int) -> int:
-        """Count a call in its minute and return the minute's start."""
-        start_s = int(at_s) // MINUTE_S * MINUTE_S
-        count = self.minutes.get(start_s)
-        if count is None:
-            count = self.minutes[start_s] = Count()
+    def add(self, at_s: float, tokens: int, micro_usd: int) -> Count:
+        """Count a call in its minute, and return that minute's count."""
+        start_s, count = window_of(at_s, MINUTE_S), self._latest
+        if count is None or start_s != self._latest_s:
+            count = self.minutes.get(start_s)
+            if count is None:
+                count = self.minutes[start_s] = Count()
+            self._latest_s, self._latest = start_s, count
         count.add(tokens, micro_usd)
-        return start_s
+        return count
 
-    def add_late(self, at_s: float, tokens: int, micro_usd: int) -> int:
-        """Count a call whose minute is closed in its hour and return the hour's start."""
-        start_s = int(at_s) // HOUR_S * HOUR_S
-        self.late.setdefault(start_s, Count()).add(tokens, micro_usd)
-        return start_s
+    def add_late(self, at_s: float, tokens: int, micro_usd: int) -> Count:
+        """Count a call whose minute is closed in its hour, and return what came late for that hour."""
+        count = self.late.setdefault(window_of(at_s, HOUR_S), Count())
+        count.add(tokens, micro_usd)
+        return count
 
     def advance(self, watermark_s: float) -> bool:
         """Close the minutes that end at or before the watermark; tell whether there were any."""
         minutes = self.minutes
         closed = [s for s in minutes if s + MINUTE_S <= watermark_s]
+        self._latest = None
         for start_s in closed:
             hour_s = start_s // HOUR_S * HOUR_S
             hour = self.hours.get(hour_s)
