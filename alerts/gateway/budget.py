@@ -15,6 +15,7 @@ from .snapshot import Record, Used, seal, unseal
 from .wire import Command
 
 OUTPUT_TOKENS = 4_096
+RELEASES_MAX = 50_000
 REPORT_MAX, LAST_REPORT_MAX = 500, 5_000
 
 
@@ -53,8 +54,8 @@ class Budget:
         self.reserved = self.settled = self.changes = 0
         self.refused: Counter[str] = Counter()
         """Calls refused, by the name of the limit."""
-        self.released = (0, 0)
-        """The order of the last release that the accounts have heard of."""
+        # The order of the last release of each scope that the accounts have heard of.
+        self._released: dict[str, tuple[int, int]] = {}
         self._env = env
         self._trust = trust
         self._orders: dict[str, tuple[int, int]] = {}
@@ -120,8 +121,10 @@ class Budget:
 
     def release(self, scope: str, order: tuple[int, int], at_s: float) -> None:
         """Begin what a person has released anew, once: also over a restart, after which the topic is read again."""
-        if order > self.released:
-            self.released = order
+        if order > self._released.get(scope, (-1, -1)):
+            self._released[scope] = order
+            if len(self._released) > RELEASES_MAX:
+                self._released.pop(next(iter(self._released)))
             self.ceilings.release(scope, at_s)
             self.changes += 1
 
@@ -144,7 +147,8 @@ class Budget:
 
     def used(self, now_s: float) -> bytes:
         """Return what `restore_used` needs to go on counting, checksummed."""
-        return seal(Used(self.ceilings.dump(now_s), self.released))
+        rows = self.ceilings.dump(now_s)
+        return seal(Used(rows, self._released, self.ceilings.above(rows)))
 
     def restore_used(self, content: bytes, releases: Iterable[Command] = ()) -> None:
         """Take in what was used before a restart; raise WireError if it is damaged.
@@ -152,8 +156,8 @@ class Budget:
         `releases` are those known by now: what was used before one of them doesn't count.
         """
         used = unseal(content, Used)
-        self.ceilings.load(used.accounts)
-        self.released = used.released
+        self.ceilings.load(used.accounts, used.above)
+        self._released = dict(used.released)
         for each in sorted(releases, key=lambda each: each.order):
             self.release(each.scope, each.order, each.issued_at)
 

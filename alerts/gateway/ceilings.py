@@ -185,11 +185,15 @@ class Ceilings:
         pardons = [(scope, PARDON, each.pardoned_s, 0) for scope, each in self._entries.items() if each.pardoned_s]
         return rows + pardons
 
-    def load(self, rows: Iterable[tuple[str, str, float, int]]) -> None:
+    def above(self, rows: Iterable[tuple[str, str, float, int]]) -> dict[str, tuple[str, ...]]:
+        """Return what is above each scope of a dump: a release of one of those begins it anew."""
+        return {row[0]: tuple(self._entries[row[0]].above) for row in rows}
+
+    def load(self, rows: Iterable[tuple[str, str, float, int]], above: Mapping[str, tuple[str, ...]]) -> None:
         """Take in what was used before a restart; limits that are gone are ignored."""
         rules = self._plans.rules
         for scope, name, begun_s, used in rows:
-            entry = self._entries.get(scope) or self._begin(scope.partition(":")[0], scope, ())
+            entry = self._entries.get(scope) or self._begin(scope.partition(":")[0], scope, above.get(scope, ()))
             if name == PARDON:
                 entry.pardoned_s = begun_s
             if name not in rules:

@@ -21,14 +21,15 @@ class Records(Struct, frozen=True):
 
 
 class Used(Struct, frozen=True):
-    """What the accounts held, as `Ceilings.dump` says, after which release."""
+    """What the accounts held and what is above their scopes, as `Ceilings` says, and the last release of each scope."""
 
     accounts: list[tuple[str, str, float, int]]
-    released: tuple[int, int] = (0, 0)
+    released: dict[str, tuple[int, int]] = {}
+    above: dict[str, tuple[str, ...]] = {}
 
 
 Content = TypeVar("Content", Records, Used)
-_MAGIC: dict[type[Struct], bytes] = {Records: b"brakeline-snapshot 2\n", Used: b"brakeline-used 1\n"}
+_MAGIC: dict[type[Struct], bytes] = {Records: b"brakeline-snapshot 2\n", Used: b"brakeline-used 2\n"}
 
 
 def encode_snapshot(kills: Iterable[Record], limits: Iterable[Record] = ()) -> bytes:

@@ -185,6 +185,14 @@ def test_a_release_leaves_others_as_they_were_and_calls_under_way_settle_with_wh
     assert not gate.check(Identity(agent="b"), 102.0, Load(600_000, 0)).allowed
 
 
+def test_a_release_of_each_scope_counts_whatever_numbers_others_have_come_to() -> None:
+    gate = limited_guard(DOLLAR)
+    for agent, seq in (("b", 9), ("a", 2)):
+        assert gate.check(Identity(agent=agent), 100.0, Load(900_000, 0)).allowed
+        gate.apply(f"agent:{agent}", APPROVER.sign(command(f"agent:{agent}", State.RELEASED, seq=seq)), 101.0)
+        assert gate.check(Identity(agent=agent), 102.0, Load(900_000, 0)).allowed
+
+
 @pytest.mark.parametrize("saved", ["before the release", "after it"])
 def test_a_release_counts_once_though_the_topic_is_read_again_after_a_restart(saved: str) -> None:
     before, release = limited_guard(DOLLAR), APPROVER.sign(command("agent:a", State.RELEASED, seq=7))
