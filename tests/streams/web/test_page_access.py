@@ -146,7 +146,7 @@ async def test_the_issuers_keys_are_read_over_http(tmp_path: Path) -> None:
             for _ in range(3):
                 assert (await client.get("/", headers=bearing(token()))).status == 200
             assert (await client.get("/", headers=bearing(token(kid="k2")))).status == 403
-    assert asked == ["/keys"], "an unknown key asks the issuer again at most once a minute"
+    assert asked == ["/keys"], "an unknown key asks the issuer again at most every ten seconds"
 
 
 async def test_every_answer_forbids_what_the_page_does_not_need() -> None:
