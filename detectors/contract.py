@@ -104,7 +104,8 @@ class RunTrack(Memory):
     """What is kept of one open run.
 
     `log_growth` is the fading mean of the logarithm of what each step adds to the input, `climb_nats` the evidence
-    that the context grows out of hand (see `snowball`), `erratic_nats` that it goes up and down (see `stall`).
+    that the context grows out of hand and `burst_nats` that it does so in its latest steps (see `snowball`),
+    `astray_nats` that it goes up and down, or on for longer than is usual (see `stall`).
     `tokens` are input and output of all its calls.
     """
 
@@ -116,10 +117,11 @@ class RunTrack(Memory):
         self.spend_micro_usd = 0
         self.log_growth = 0.0
         self.climb_nats = 0.0
+        self.burst_nats = 0.0
         self.climb_from_tokens = 0
         self.climb_steps = 0
         self.stall_nats = 0.0
-        self.erratic_nats = 0.0
+        self.astray_nats = 0.0
         self.stall_steps = 0
         self.stall_since_s = 0.0
         self.tokens = 0
@@ -133,10 +135,11 @@ class RunTrack(Memory):
         self.spend_micro_usd = row.whole(self.spend_micro_usd)
         self.log_growth = row.real(self.log_growth)
         self.climb_nats = row.real(self.climb_nats)
+        self.burst_nats = row.real(self.burst_nats)
         self.climb_from_tokens = row.whole(self.climb_from_tokens)
         self.climb_steps = row.whole(self.climb_steps)
         self.stall_nats = row.real(self.stall_nats)
-        self.erratic_nats = row.real(self.erratic_nats)
+        self.astray_nats = row.real(self.astray_nats)
         self.stall_steps = row.whole(self.stall_steps)
         self.stall_since_s = row.real(self.stall_since_s)
         self.tokens = row.whole(self.tokens)
@@ -175,8 +178,7 @@ class Scene:
     rise that the whole shard shows at the moment, at least 0: what all do together is no one's fault.
     `failing_share` is the share of the shard's calls that failed a few minutes back: a provider's brown-out.
     `stall` works out `pace_nats`, how much faster than usual this step of a run came, and `lasting_nats`, how unusual
-    it is for this agent that a run goes on. `erratic_nats` is the evidence that the context of the run's parent goes
-    up and down.
+    it is for this agent that a run goes on. `astray_nats` is the same evidence of the run's parent.
     """
 
     def __init__(
@@ -206,7 +208,7 @@ class Scene:
         self.tree = tree
         self.pace_nats = 0.0
         self.lasting_nats = 0.0
-        self.erratic_nats = 0.0
+        self.astray_nats = 0.0
 
 
 @dataclass(frozen=True)

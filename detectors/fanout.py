@@ -30,8 +30,8 @@ class Fanout(Detector):
 
     The first child is surprising for an agent that never had any; a few more are not, since helpers come in
     groups; a child of a child is, unless it is usual of this agent. A parent
-    whose context goes up and down, as when it hands out unrelated work, and child calls in quick succession add to
-    it. Fooled by a fan-out that hides its parents.
+    whose context goes up and down, as when it hands out unrelated work, or that goes on for longer than this agent's
+    runs do, and child calls in quick succession add to it. Fooled by a fan-out that hides its parents.
 
     `bar_nats`: evidence that justifies a kill. `parent_share`: share of runs with children assumed of a new agent,
     worth `prior_roots` runs. `children_free`: children of one tree that are usual for anyone.
@@ -45,7 +45,7 @@ class Fanout(Detector):
     child_call_nats: float = 1.0
     pace_s: float = 15.0
     deeper_nats: float = 4.5
-    erratic_max_nats: float = 4.0
+    astray_max_nats: float = 4.8
     fade_s: float = 600.0
     learn_after_s: float = 1800.0
     speak_from: float = 0.5
@@ -85,7 +85,7 @@ class Fanout(Detector):
             tree.first_child_s = scene.call.now_s
             share = (self.parent_share * self.prior_roots + memory.parents) / (self.prior_roots + memory.roots)
             nats = min(6.0, log(1.0 / min(1.0, share)))
-            nats += min(self.erratic_max_nats, scene.erratic_nats)
+            nats += min(self.astray_max_nats, scene.astray_nats)
             tree.surprise = max(0.0, nats - 3.0)
             tree.nats += nats
             memory.parents += 1.0

@@ -159,7 +159,7 @@ def _scene(state: JudgeState, memory: AgentMemory, tree: TreeMemory | None, run:
     if tree is not None:
         scene.tree, scene.depth = tree.track, tree.depths.get(call.run, 0)
         if not run.calls and (parent := memory.runs.get(call.parent_run)) is not None:
-            scene.erratic_nats = parent.erratic_nats
+            scene.astray_nats = parent.astray_nats
     return scene
 
 

@@ -13,6 +13,7 @@ _RUNAWAY: Final[tuple[float, ...]] = (0.005, 0.01, 0.04, 0.12, 0.25, 0.27, 0.16,
 _HONEST: Final[tuple[float, ...]] = (0.06, 0.09, 0.25, 0.22, 0.16, 0.11, 0.06, 0.03, 0.02)
 _ALIKE_ENDS: Final[tuple[float, ...]] = (0.5, 0.9, 1.3)
 _ALIKE_NATS: Final[tuple[float, ...]] = (1.0, -0.4, -1.2, -2.5)
+_BURST_MOST: Final = 0.85  # One step short of its bar a burst is still like the honest reading of a few files.
 _REASON: Final = "context from {:,.0f} to {:,.0f} tokens in {:.0f} steps"
 
 
@@ -40,18 +41,23 @@ class Snowball(Detector):
     """Catches a run whose input grows by much, and by much the same, with each step.
 
     How much an honest step of this agent adds is counted; a run is suspect when step after step adds what is rare
-    for it. Every further step of such a run costs more than the one before. Fooled by growth as slow as that of
+    for it. Every further step of such a run costs more than the one before. Two sums of the same evidence forget at
+    different speeds: honest reading comes in stretches, so the fast one asks for half a dozen large steps in a
+    row, and the slow one finds growth that is small but goes on. Fooled by growth as slow as that of
     honest sessions, and by honest reading of one large file after another.
 
-    `bar_nats`: evidence that justifies a kill; `prior_steps`, `memory_steps`, `berth` as in `loop`.
+    `bar_nats`: evidence that justifies a kill, forgetting the share `forget` with each step; `burst_bar_nats` and
+    `burst_forget` are those of the fast sum. `prior_steps`, `memory_steps`, `berth` as in `loop`.
     """
 
     bar_nats: float = 15.6
+    burst_bar_nats: float = 8.6
     prior_steps: float = 40.0
     memory_steps: float = 2000.0
     berth: float = 1.4
     bar_nats_max: float = 60.0
     forget: float = 0.1
+    burst_forget: float = 0.25
     step_nats_max: float = 3.2
     learn_below_nats: float = 6.0
 
@@ -81,18 +87,21 @@ class Snowball(Detector):
         nats += max(-0.6, min(0.8, 0.4 * sigmas))
         nats = min(nats, self.step_nats_max)
         if run.climb_nats + nats <= 0.0:
-            run.climb_nats, run.climb_steps = 0.0, 0
+            run.climb_nats, run.burst_nats, run.climb_steps = 0.0, 0.0, 0
         else:
             if not run.climb_steps:
                 run.climb_from_tokens = run.input_tokens
             run.climb_nats += nats - self.forget * run.climb_nats
+            run.burst_nats = max(0.0, run.burst_nats * (1.0 - self.burst_forget) + nats)
             run.climb_steps += 1
         self._learn(memory, scene, kind)
         bar = min(max(self.bar_nats, self.berth * memory.record), self.bar_nats_max)
-        if run.climb_nats < SPEAK_FROM * bar:
+        value, burst = run.climb_nats / bar, run.burst_nats * self.bar_nats / (self.burst_bar_nats * bar)
+        value = max(value, burst if burst >= 1.0 else min(burst, _BURST_MOST))
+        if value < SPEAK_FROM:
             return memory, CALM
         numbers = (float(run.climb_from_tokens), float(call.input_tokens), float(run.climb_steps))
-        return memory, Score(run.climb_nats / bar, _REASON, "run", numbers)
+        return memory, Score(value, _REASON, "run", numbers)
 
     def _learn(self, memory: SnowballMemory, scene: Scene, kind: int) -> None:
         if scene.run.climb_nats < self.learn_below_nats:

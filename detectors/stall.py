@@ -97,7 +97,7 @@ class Stall(Detector):
         scene.lasting_nats = lasting
         turn = 0 if call.input_tokens > run.input_tokens else 1 if call.input_tokens > run.input_tokens * _STAYS else 2
         share = memory.turns[turn] / memory.turns_total
-        run.erratic_nats = max(0.0, run.erratic_nats * 0.95 + log(_TURNS_ERRATIC[turn] / share))
+        run.astray_nats = max(0.0, run.astray_nats * 0.95 + log(_TURNS_ERRATIC[turn] / share) + lasting)
         nats = lasting + log(_TURNS_RUNAWAY[turn] / share)
         nats = min(nats + max(-self.slow_nats_max, min(scene.pace_nats, 2.0)), self.step_nats_max)
         total = run.stall_nats * (exp(-gap_s / self.fade_s) - self.forget) + nats
