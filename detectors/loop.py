@@ -109,16 +109,18 @@ class Loop(Detector):
     tree that hand the same work back and forth, since a tree is one agent here. Fooled by loops whose sizes vary
     like honest work, and for its first calls by a new agent that honestly repeats itself.
 
-    `bar_nats`: evidence that justifies a kill. `fade_s`: how long evidence lasts. `prior_calls`: what the usual
-    frequencies are worth before the agent's own are known. `memory_calls`: how far back these reach.
-    `berth`: how far above its own calm peaks an agent must go. `learn_below_nats`: above, a call doesn't teach.
-    `calls_min`: repeats before a kill.
+    `bar_nats`: evidence that justifies a kill; for an agent with fewer than 60 calls an hour it is lower by
+    `bar_nats_per_log_rate` for each e-fold, down to `bar_nats_min`: few calls give chance few tries.
+    `fade_s`: how long evidence lasts. `prior_calls`: what the usual frequencies are worth before the agent's own
+    are known. `memory_calls`: how far back these reach. `berth`: how far above its own calm peaks an agent must go.
+    `learn_below_nats`: above, a call doesn't teach. `calls_min`: repeats before a kill.
     """
 
     bar_nats: float = 19.0
     fade_s: float = 3600.0
     fade_calls: float = 20.0
-    bar_nats_per_log_rate: float = 2.0
+    bar_nats_per_log_rate: float = 4.0
+    bar_nats_min: float = 12.0
     prior_calls: float = 40.0
     memory_calls: float = 1000.0
     berth: float = 2.2
@@ -165,9 +167,8 @@ class Loop(Detector):
         self._remember(memory, scene)
         if like != _UNLIKE and (kind == _UNLIKE or (growth_tokens and not memory.growth_tokens)):
             total = self._suspect(memory, scene, like, growth_tokens, fade_s)
-        base = self.bar_nats - self.bar_nats_per_log_rate * max(
-            0.0, log(60.0 / (1.0 + max(memory.hourly, memory.hour_calls)))
-        )
+        rarer = max(0.0, log(60.0 / (1.0 + max(memory.hourly, memory.hour_calls))))
+        base = max(self.bar_nats_min, self.bar_nats - self.bar_nats_per_log_rate * rarer)
         value = total / evidence.bar(base, self.berth, self.bar_nats_max)
         if evidence.calls < self.calls_min:
             value = min(value, 0.9)
