@@ -20,7 +20,7 @@ __all__ = ["Judge", "JudgeParameters", "JudgeState", "TeamMemory", "Verdict"]
 
 _TROUBLE_ENDS_S: Final = 1800.0
 _RUNS_KEPT: Final = 16
-_ROOTS_KEPT: Final = 8
+_SAME_ROOT_CALLS: Final = 8
 _NONE: Final[tuple[Verdict, ...]] = ()
 
 
@@ -54,12 +54,11 @@ class Judge:
             return _NONE
         run = memory.runs.get(call.run) or RunTrack(call.now_s, call.now_s)
         scene = _scene(state, memory, tree, run, call)
-        says = self._ceilings(agent, memory, tree, scene) if self._limited else {}
-        self._ask(memory, scene, says)
+        says = self._ask(memory, scene, self._ceilings(agent, memory, tree, scene) if self._limited else None)
         _follow(memory, run, call, tree)
         return self._verdicts(state, memory, call, says) if says else _NONE
 
-    def _ask(self, memory: AgentMemory, scene: Scene, says: dict[str, Score]) -> None:
+    def _ask(self, memory: AgentMemory, scene: Scene, says: dict[str, Score] | None) -> dict[str, Score] | None:
         """Ask each detector; a new agent, or one from before a change of the configuration, lacks memories."""
         held, i = memory.held, -1
         for detector in self._detectors:
@@ -71,7 +70,10 @@ class Judge:
                 known = held[i] = detector.begin()
             _, score = detector.step(known, scene)
             if score is not CALM:
+                if says is None:
+                    says = {}
                 says[self._names[i]] = score
+        return says
 
     def _ceilings(self, agent: str, memory: AgentMemory, tree: TreeMemory | None, scene: Scene) -> dict[str, Score]:
         says = {}
@@ -165,8 +167,7 @@ def _scene(state: JudgeState, memory: AgentMemory, tree: TreeMemory | None, run:
 
 def _scope(state: JudgeState, memory: AgentMemory, call: Call, score: Score) -> str:
     """Blame the run when the latest calls are all of one, its tree when that is what grew, else the agent."""
-    roots = memory.roots
-    if call.run and (score.blame in ("run", "tree") or (len(roots) == _ROOTS_KEPT and len(set(roots)) == 1)):
+    if call.run and (score.blame in ("run", "tree") or memory.root_calls >= _SAME_ROOT_CALLS):
         root = state.root_of.get(call.run, call.run)
         state.tree(root, family(call.agent), call.now_s)
         state.touched.add(("trees", root))
@@ -183,10 +184,11 @@ def _follow(memory: AgentMemory, run: RunTrack, call: Call, tree: TreeMemory | N
         run.input_tokens = call.input_tokens
     run.spend_micro_usd += call.spend_micro_usd
     run.tokens += call.input_tokens + call.output_tokens
-    roots = memory.roots
-    roots.append(call.run if tree is None else tree.root)
-    if len(roots) > _ROOTS_KEPT:
-        del roots[0]
+    root = call.run if tree is None else tree.root
+    if root == memory.root:
+        memory.root_calls += 1
+    else:
+        memory.root, memory.root_calls = root, 1
     if call.run and not (run.calls > 1 and call.run == memory.latest_run):
         runs = memory.runs
         runs.pop(call.run, None)

@@ -155,7 +155,7 @@ class Loop(Detector):
         if nats > 0.0:
             nats *= min(1.0, 3.0 * memory.counts[_UNLIKE] / memory.total)
         if kind != _UNLIKE:
-            nats = min(nats + self._repeat(memory, scene, learn), self.call_nats_max, _telling(call))
+            nats = min(nats + self._repeat(memory, scene, learn), self._most(call))
             if scene.run.calls and call.input_tokens - scene.run.input_tokens >= 0.8 * call.output_tokens:
                 nats *= self.accumulating  # It takes in its own answers: polling, perhaps, rather than stuck.
         nats -= self.forget * evidence.nats
@@ -179,12 +179,15 @@ class Loop(Detector):
         evidence = memory.evidence
         # The likeness was looked for among all of the latest, so it is worth less than one that was foretold.
         nats = log(_LOOPING[like] * memory.total / (memory.counts[like] * float(len(memory.inputs))))
-        nats = max(0.0, min(nats, self.call_nats_max, _telling(scene.call)))
+        nats = max(0.0, min(nats, self._most(scene.call)))
         if nats < evidence.nats:
             return evidence.nats
         memory.suspect(scene, growth_tokens)
         evidence.nats, evidence.calls = 0.0, 0
         return evidence.add(nats, scene.call.now_s, fade_s)
+
+    def _most(self, call: Call) -> float:
+        return min(self.call_nats_max, _telling(call))
 
     def _repeat(self, memory: LoopMemory, scene: Scene, learn: bool) -> float:
         """Let the suspect follow its repeat, and weigh how regular the repeats are."""
@@ -243,7 +246,7 @@ def _among(memory: LoopMemory, scene: Scene) -> tuple[int, int]:
     log_input, inputs, outputs = scene.log_input, memory.inputs, memory.outputs
     if len(inputs) > 1 and inputs[-2] < inputs[-1] < log_input - _INPUT_CLOSE:
         tokens = scene.call.input_tokens
-        growth = tokens - round(exp(inputs[-1])) + 1
+        growth = tokens - int(exp(inputs[-1]) + 0.5) + 1
         if abs(exp(inputs[-1]) - exp(inputs[-2]) - growth) < 1.5 + 0.01 * growth and growth >= _GROWTH_MIN_TOKENS:
             return _alike(log_input, outputs[-1], scene), growth
     for i in range(len(inputs) - 1, -1, -1):

@@ -40,9 +40,9 @@ class AgentMemory(Kept):
     """One agent with its sub-agents ("name/sub1"): its open runs, and what each detector knows of it in `held`.
 
     `runs` are in the order of their latest calls; `latest_run` is the last of them, if that is known.
-    `blocked` holds the agent ids that are killed, with the time until when. `roots` are the root runs of the latest
-    calls. A trouble lasts from `trouble_since_s` to `trouble_last_s`; its start names the incident. `swept_s` is when
-    ended runs were last looked for.
+    `blocked` holds the agent ids that are killed, with the time until when. `root` is the root run of the latest
+    `root_calls` calls. A trouble lasts from `trouble_since_s` to `trouble_last_s`; its start names the incident.
+    `swept_s` is when ended runs were last looked for.
     """
 
     def __init__(self, first_s: float = 0.0) -> None:
@@ -54,7 +54,8 @@ class AgentMemory(Kept):
         self.runs: dict[str, RunTrack] = {}
         self.latest_run = ""
         self.blocked: dict[str, float] = {}
-        self.roots: list[str] = []
+        self.root = ""
+        self.root_calls = 0
         self.ceiling: CeilingMemory | None = None
         self.held: list[Any] = [None] * len(KINDS)  # Unchecked: the detector that it is handed to checks what it is.
         self.swept_s = 0.0
@@ -67,10 +68,14 @@ class AgentMemory(Kept):
         self.trouble_since_s = row.real(self.trouble_since_s)
         self.trouble_last_s = row.real(self.trouble_last_s)
         self.blocked = row.amounts(self.blocked)
-        self.roots = row.texts(self.roots)
+        self.root = row.text(self.root)
+        self.root_calls = row.whole(self.root_calls)
         runs = row.texts(list(self.runs))
         for run in runs:
-            self.runs.setdefault(run, RunTrack()).carry(row)
+            track = self.runs.get(run)
+            if track is None:
+                track = self.runs[run] = RunTrack()
+            track.carry(row)
         self.ceiling = ceiling_carried(row, self.ceiling)
         for i in range(len(KINDS)):
             if row.flag(self.held[i] is not None):
@@ -175,8 +180,23 @@ class TreeMemory(Memory):
         self.track.carry(row)
 
 
+class Slot(Memory):
+    """The first attempts of one minute, and how many of them failed."""
+
+    def __init__(self, minute: int = 0) -> None:
+        self.minute = minute
+        self.calls = 0
+        self.failed = 0
+
+    def carry(self, row: Row) -> None:
+        """Name the fields."""
+        self.minute = row.whole(self.minute)
+        self.calls = row.whole(self.calls)
+        self.failed = row.whole(self.failed)
+
+
 class ShardMemory(Memory):
-    """The shard's first attempts and how many failed, by minute, oldest first: minute, calls, failures.
+    """The shard's latest minutes, oldest first; the last of them is `slot`.
 
     `failing_share` is over the minutes that are complete; `evicted_s` is when ended runs were last forgotten.
     `rises` sums how far (a logarithm) agents are above their usual, `votes` how many that are: one a minute each,
@@ -185,7 +205,8 @@ class ShardMemory(Memory):
 
     def __init__(self) -> None:
         self.evicted_s = 0.0
-        self.slots: list[list[int]] = []
+        self.slots: list[Slot] = []
+        self.slot = Slot(-1)
         self.failing_share = 0.0
         self.rises = 0.0
         self.votes = 0.0
@@ -196,8 +217,11 @@ class ShardMemory(Memory):
     def carry(self, row: Row) -> None:
         """Name the fields."""
         count = row.whole(len(self.slots))
-        slots = self.slots or [[0, 0, 0]] * count
-        self.slots = [[row.whole(slot[0]), row.whole(slot[1]), row.whole(slot[2])] for slot in slots]
+        if row.unpacking:
+            self.slots = [Slot() for _ in range(count)]
+        for slot in self.slots:
+            slot.carry(row)
+            self.slot = slot
         self.failing_share = row.real(self.failing_share)
         self.evicted_s = row.real(self.evicted_s)
         self.rises = row.real(self.rises)

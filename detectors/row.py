@@ -30,6 +30,11 @@ def zeros(count: int) -> Floats:
     return vec[float]([0.0] * count)
 
 
+def floats(*values: float) -> Floats:
+    """Return the values as a table that is searched for every call: a tuple holds an object for each."""
+    return vec[float](list(values))
+
+
 def scaled(shares: tuple[float, ...], by: float) -> Floats:
     """Return each share times `by`."""
     return vec[float]([share * by for share in shares])
@@ -51,10 +56,10 @@ def latest(values: Floats, value: float, kept: int) -> Floats:
     return values
 
 
-def bucket(ends: tuple[float, ...], value: float) -> int:
+def bucket(ends: Floats, value: float) -> int:
     """Return the place of the first end that is not below the value; behind the last, the number of ends.
 
-    >>> bucket((0.5, 1.0), 0.7), bucket((0.5, 1.0), 3.0)
+    >>> bucket(floats(0.5, 1.0), 0.7), bucket(floats(0.5, 1.0), 3.0)
     (1, 2)
     """
     i = 0

@@ -5,10 +5,10 @@ from math import exp, log
 from typing import Final
 
 from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
-from detectors.row import Memory, Row, bucket, halve, scaled, zeros
+from detectors.row import Memory, Row, bucket, floats, halve, scaled, zeros
 
 # Upper ends of the gaps between two calls of a run, in seconds.
-_ENDS_S: Final[tuple[float, ...]] = (1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 120.0)
+_ENDS_S: Final = floats(1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 120.0)
 _PACE_RUNAWAY: Final[tuple[float, ...]] = (0.1, 0.14, 0.2, 0.2, 0.16, 0.1, 0.05, 0.025, 0.015, 0.01)
 _PACE_HONEST: Final[tuple[float, ...]] = (0.02, 0.02, 0.03, 0.05, 0.1, 0.19, 0.2, 0.17, 0.12, 0.1)
 # A step adds to the context, leaves it as it was (within 6 %), or drops much of it.

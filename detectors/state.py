@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from detectors.contract import Call
-from detectors.memory import RUN_IDLE_S, AgentMemory, ShardMemory, TreeMemory
+from detectors.memory import RUN_IDLE_S, AgentMemory, ShardMemory, Slot, TreeMemory
 from detectors.row import pack, unpack
 from detectors.table import Table
 from detectors.team import TeamMemory
@@ -106,19 +106,21 @@ class JudgeState:
     def failing_share(self, call: Call, *, fresh: bool) -> float:
         """Count a call in its minute unless it is a retry; return the share that failed in the minutes before."""
         shard = self.shard
-        slots, slot = shard.slots, int(call.now_s / _SLOT_S)
-        if not slots or slots[-1][0] < slot:
-            calls, failed = sum(s[1] for s in slots), sum(s[2] for s in slots)
+        minute = int(call.now_s / _SLOT_S)
+        if shard.slot.minute < minute:
+            slots = shard.slots
+            calls, failed = sum(s.calls for s in slots), sum(s.failed for s in slots)
             shard.failing_share = failed / calls if calls >= 20 else 0.0
-            slots.append([slot, 0, 0])
+            shard.slot = Slot(minute)
+            slots.append(shard.slot)
             if len(slots) > _SLOTS_KEPT:
                 del slots[0]
             shard.turn_minute()
             self.touched.add(("shard", ""))
         if fresh:
-            now = slots[-1]
-            now[1] += 1
-            now[2] += call.failed
+            shard.slot.calls += 1
+            if call.failed:
+                shard.slot.failed += 1
         return shard.failing_share
 
     def common_log(self, call: Call, memory: AgentMemory) -> float:

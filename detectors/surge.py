@@ -107,7 +107,7 @@ class Surge(Detector):
                 self._learn(memory)
             memory.slot = slot
         passed_s, memory.last_s = call.now_s - memory.last_s, call.now_s
-        sums, largest, spend = memory.sums, memory.largest, call.list_micro_usd
+        sums, largest, spend = memory.sums, memory.largest, float(call.list_micro_usd)
         memory.hour_micro_usd += spend
         for i, horizon_s in enumerate(HORIZONS_S):
             fade = exp(-passed_s / horizon_s)

@@ -59,6 +59,11 @@ def _pace(says: dict[str, Score]) -> float:
     return max(tempo, says["surge"].value if "surge" in says else 0.0)
 
 
+def _all_low(says: dict[str, Score]) -> bool:
+    """Tell whether none would be heard alone."""
+    return all(score.value < _ALONE_FROM and detector not in _CEILINGS for detector, score in says.items())
+
+
 def _sum(says: dict[str, Score]) -> float:
     total = 0.0
     for score in says.values():
@@ -74,10 +79,8 @@ def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
     run, so the stronger counts too. Drift only warns, and backs the others. The
     sum is a power mean, so two halves make less than one whole; `bar` raises what a kill takes.
     """
-    if len(says) == 1:
-        ((detector, score),) = says.items()
-        if score.value < _ALONE_FROM and detector not in _CEILINGS:
-            return _CALM
+    if len(says) == 1 and _all_low(says):
+        return _CALM
     for detector in _CEILINGS:
         if detector in says:
             return Weighed(max(1.0, says[detector].value), detector, says[detector], sure=True)

@@ -149,6 +149,8 @@ class Engine:
             return self._validator.check(event, append_s)
         caller = row.caller
         if caller.is_of(event):
+            # Equal strings, of which these have their hashes already, and are the keys that will be asked for.
+            event.team, event.model = caller.team, caller.model
             rejected = self._validator.check_again(event, append_s, caller.run)
         else:
             rejected = self._validator.check(event, append_s)

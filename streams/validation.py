@@ -58,8 +58,11 @@ class Validator:
     def check_again(self, event: Event, append_s: float, run: str | None) -> Rejected | None:
         """Do as `check` for an event whose agent, team and model have passed, and with them this run."""
         of_run, runs = event.run_id, self._runs
-        if of_run is not None and of_run != run and of_run not in runs and (bad := self._learn_run("run_id", of_run)):
-            return bad
+        if of_run is not None:
+            if of_run == run:
+                event.run_id = run  # Its hash is known already.
+            elif of_run not in runs and (bad := self._learn_run("run_id", of_run)):
+                return bad
         parent = event.parent_run_id
         if parent is not None and parent not in runs and (bad := self._learn_run("parent_run_id", parent)):
             return bad
