@@ -13,6 +13,8 @@ _DAY: Final = 86_400 // SLOT_S
 _KEPT: Final = 8 * _DAY
 _WINDOW: Final = 8
 _LEVEL: Final = _DAY // 4
+MEMBERS_MAX: Final = 1000
+"""A team's further members aren't learned: it is a row of half a kilobyte and more for each."""
 
 
 class Member(Memory):
@@ -137,16 +139,26 @@ class TeamRise:
                 self._weigh(memory)
                 memory.due = True
             memory.slot = slot
-            for name in [n for n, m in memory.members.items() if m.last < slot - _KEPT]:
-                del memory.members[name]
+            self._forget(memory)
         for agent, (calls, _, _) in minute.members.items():
             name = agent.partition("/")[0]
             member = memory.members.get(name)
             if member is None:
+                if len(memory.members) >= MEMBERS_MAX:
+                    continue
                 member = memory.members[name] = Member(slot)
             member.turn(slot)
             member.ring[slot % _KEPT] += calls
         return memory, score
+
+    def _forget(self, memory: TeamMemory) -> None:
+        """Forget who was silent for eight days; where it is crowded, also who called at first only, a day ago."""
+        slot, crowded = memory.slot, len(memory.members) >= MEMBERS_MAX
+        for name, member in list(memory.members.items()):
+            kept = member.calls(slot, _KEPT)
+            once = crowded and slot - member.since > _DAY and kept == member.ring[member.since % _KEPT]
+            if not kept or once:
+                del memory.members[name]
 
     def _weigh(self, memory: TeamMemory) -> None:
         memory.rise = memory.weight = 0.0

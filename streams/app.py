@@ -96,11 +96,10 @@ class Service:
             for i, topic in enumerate(events)
         }
         self.rows = list(rows.values())
-        width = partitions[self.named["teams"]]
+        width, shards = partitions[self.named["teams"]], sum(partitions[topic] for topic in events)
         self.shards = Shards(
-            lambda: engine_of(self.settings), rows, self.outlet, self.metrics, self.client, self.named, width
+            lambda: engine_of(self.settings, shards), rows, self.outlet, self.metrics, self.client, self.named, width
         )
-        shards = sum(partitions[topic] for topic in events)
         self.teamwork = Teamwork(
             lambda: Teams(rules_of(self.settings), judge_of(self.settings), shards, LATENESS_S),
             rows[events[0]],

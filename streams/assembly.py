@@ -106,9 +106,15 @@ def _limit(limit: SetLimit) -> Limit:
     return Limit(limit.scope, msgspec.convert(windows, Ceiling), msgspec.convert(run, RunCeiling))
 
 
-def engine_of(settings: Settings) -> Engine:
-    """Return a new engine for one partition."""
-    return Engine(EngineSettings(rules=rules_of(settings)), judge_of(settings), prices_of(settings))
+def engine_of(settings: Settings, partitions: int = 1) -> Engine:
+    """Return a new engine for one of so many partitions."""
+    bounds = EngineSettings(rules=rules_of(settings), agents_max=agents_max(settings, partitions))
+    return Engine(bounds, judge_of(settings), prices_of(settings))
+
+
+def agents_max(settings: Settings, partitions: int) -> int:
+    """Return how many agents one of so many partitions may know."""
+    return -(-settings.service.agents_max // partitions)
 
 
 def keys_of(settings: Settings) -> tuple[dict[Role, SigningKey], Trust]:

@@ -15,7 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from alerts.decision import Action, Decision
 from detectors.judge import compiled
 from detectors.state import family
-from streams.assembly import judge_of, prices_of, rules_of
+from streams.assembly import agents_max, judge_of, prices_of, rules_of
 from streams.effects import Counts
 from streams.engine import Engine, EngineSettings
 from streams.events import TokenEvent, decode
@@ -72,7 +72,7 @@ class Outcome(Struct):
 def replay_of(settings: Settings, shards: int = 1) -> Replay:
     """Return the engines and the team stage that `settings` ask for, armed."""
     rules = rules_of(settings, armed=True)
-    engine = EngineSettings(rules=rules)
+    engine = EngineSettings(rules=rules, agents_max=agents_max(settings, shards))
     engines = [Engine(engine, judge_of(settings), prices_of(settings)) for _ in range(shards)]
     stages = [Teams(rules, judge_of(settings), shards, engine.lateness_s) for _ in range(shards)]
     return Replay(engines, stages)

@@ -16,6 +16,10 @@ from streams.windows import HOUR_S, MINUTE_S, Count, Ledger, window_of
 
 OVERFLOW_AGENT: Final = "~overflow"
 """Not a name that an event can carry: agents beyond the cap are booked here and never judged."""
+OTHERS: Final = "~others:"
+"""Begins the name that a team hears of its agents by that it isn't told of one by one."""
+MEMBERS_MAX: Final = 250
+"""A team is told of so many agents of a shard by name, and of the sum of all others: its row has to stay writable."""
 
 ACTIVE_S: Final = 86_400.0
 
@@ -30,6 +34,7 @@ class AgentRow(Kept):
         self.skew_s = 0.0
         self.overflow = False
         self.environment = ""
+        self.unnamed = False
         self.ledger = Ledger()
         self.caller = Caller()
 
@@ -41,6 +46,7 @@ class AgentRow(Kept):
         self.skew_s = row.real(self.skew_s)
         self.overflow = row.flag(self.overflow)
         self.environment = row.text(self.environment)
+        self.unnamed = row.flag(self.unnamed)
         self.ledger.carry(row)
 
 
@@ -77,6 +83,9 @@ class Rows:
         self.attribution = Attribution()
         self.overflow = AgentRow()
         self.overflow.overflow = True
+        self.others: dict[str, AgentRow] = {}
+        """What the teams' unnamed agents used, by `OTHERS` and the team."""
+        self._members: dict[str, int] = {}
         self._standings_touched: set[str] = set()
         self._told: list[tuple[str, AgentRow, int, int, Count]] = []
         self._open: dict[int, set[str]] = {}
@@ -85,10 +94,18 @@ class Rows:
         """Begin the row of an agent that was never seen."""
         row = AgentRow(team, now_s)
         self.agents[agent] = row
+        row.unnamed = self._members.get(team, 0) >= MEMBERS_MAX
+        self._count_member(row, 1)
         return row
+
+    def _count_member(self, row: AgentRow, more: int) -> None:
+        if row.team and not row.unnamed:
+            self._members[row.team] = self._members.get(row.team, 0) + more
 
     def book(self, agent: str, row: AgentRow, at_s: float, tokens: int, micro_usd: int) -> None:
         """Count a call in its minute."""
+        if row.unnamed:
+            self.book(*self._others_of(row.team), at_s, tokens, micro_usd)
         count = row.ledger.add(at_s, tokens, micro_usd)
         if not count.fresh:
             start_s = window_of(at_s, MINUTE_S)
@@ -97,9 +114,18 @@ class Rows:
 
     def book_late(self, agent: str, row: AgentRow, at_s: float, tokens: int, micro_usd: int) -> None:
         """Count a call whose minute is closed."""
+        if row.unnamed:
+            self.book_late(*self._others_of(row.team), at_s, tokens, micro_usd)
         count = row.ledger.add_late(at_s, tokens, micro_usd)
         if not count.fresh:
             self._mark(agent, row, window_of(at_s, HOUR_S), HOUR_S, count)
+
+    def _others_of(self, team: str) -> tuple[str, AgentRow]:
+        name = OTHERS + team
+        row = self.others.get(name)
+        if row is None:
+            row = self.others[name] = AgentRow(team)
+        return name, row
 
     def _mark(self, agent: str, row: AgentRow, start_s: int, window_s: int, count: Count) -> str:
         count.fresh = True
@@ -128,10 +154,12 @@ class Rows:
                 yield name, start_s
 
     def _row(self, name: str) -> AgentRow | None:
-        return self.overflow if name == OVERFLOW_AGENT else self.agents.get(name)
+        if name == OVERFLOW_AGENT:
+            return self.overflow
+        return self.others[name] if name.startswith(OTHERS) else self.agents.get(name)
 
     def _touch(self, name: str, row: AgentRow) -> None:
-        if name == OVERFLOW_AGENT:
+        if name == OVERFLOW_AGENT or name.startswith(OTHERS):
             row.touched = True
         else:
             self.agents.touch(name, row)
@@ -141,6 +169,7 @@ class Rows:
         for name in self.agents.idle_since(now_s - idle_s):
             standing = self.standings.get(f"agent:{name}")
             if standing is None or not standing.in_force(now_s):
+                self._count_member(self.agents.peek(name), -1)
                 del self.agents[name]
         idle = [s for s, v in self.standings.items() if max(v.last_s, v.until_s or 0.0) < now_s - idle_s]
         for scope in [s for s in idle if not self.standings[s].in_force(now_s)]:
@@ -161,14 +190,18 @@ class Rows:
 
     def minutes_changed(self) -> list[tuple[str, int]]:
         """Return which agent's usage of which minute `drain_usage` will give out."""
-        return [(name, start_s) for name, _, start_s, window_s, _ in self._told if window_s == MINUTE_S]
+        return [
+            (name, start_s)
+            for name, _, start_s, window_s, _ in self._told
+            if window_s == MINUTE_S and not name.startswith(OTHERS)
+        ]
 
     def drain_usage(self) -> dict[str, list[WindowUsage]]:
         """Return the usage counters changed since the last call, by team."""
         teams: dict[str, list[WindowUsage]] = {}
         for name, row, start_s, window_s, count in self._told:
             count.fresh = False
-            if row.team and name in self.agents:
+            if row.team and not row.unnamed and (name in self.agents or name in self.others):
                 teams.setdefault(row.team, []).append(WindowUsage(name, start_s, window_s, count.usage()))
         self._told = []
         return teams
@@ -178,9 +211,10 @@ class Rows:
         rows: dict[bytes, bytes | None] = {}
         for name, value in self.agents.drain().items():
             rows[f"a:{name}".encode()] = value
-        if self.overflow.touched:
-            self.overflow.touched = False
-            rows[f"a:{OVERFLOW_AGENT}".encode()] = pack(self.overflow)
+        for name, row in ((OVERFLOW_AGENT, self.overflow), *self.others.items()):
+            if row.touched:
+                row.touched = False
+                rows[f"a:{name}".encode()] = pack(row)
         for scope in self._standings_touched:
             standing = self.standings.get(scope)
             rows[f"p:{scope}".encode()] = None if standing is None else msgpack.encode(standing)
@@ -215,7 +249,10 @@ class Rows:
         row: AgentRow = unpack(AgentRow(), value)
         if name == OVERFLOW_AGENT:
             self.overflow = row
+        elif name.startswith(OTHERS):
+            self.others[name] = row
         else:
+            self._count_member(row, 1)
             self.agents.restore(name, value)
         for start_s in row.ledger.minutes:
             self._open.setdefault(start_s, set()).add(name)

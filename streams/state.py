@@ -19,7 +19,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams import fence, journal
+from streams import fence, journal, slices
 from streams.fence import Claim, Fence
 from streams.table import StateTable
 from streams.worker import BatchApp
@@ -94,7 +94,7 @@ class StateRows:
 
     def rows_of(self, partition: int) -> Mapping[bytes, bytes]:
         """Return a partition's rows; complete once the partition was restored."""
-        rows = journal.resolved(self._held(partition))
+        rows = slices.joined(journal.resolved(self._held(partition)))
         rows.pop(fence.KEY, None)
         return rows
 
@@ -111,7 +111,7 @@ class StateRows:
         if rows:
             async with self._in_turn(partition):
                 await self._settle(partition)
-                for some in journal.writes(rows, WRITE_BYTES_MAX):
+                for some in journal.writes(slices.cut(rows, self._held(partition)), WRITE_BYTES_MAX):
                     await self._place(partition, some)
                 await self._mend(partition)
 

@@ -11,6 +11,7 @@ from detectors.contract import CALM, TeamMinute
 from detectors.judge import Judge, TeamMemory, Verdict
 from detectors.row import Memory, Row, pack, unpack
 from detectors.team import rise_of
+from streams.rows import OTHERS
 from streams.usage import TeamRecord, WindowUsage
 from streams.windows import HOUR_S, HOURS_KEPT, MINUTE_S, Count
 
@@ -40,16 +41,18 @@ class TeamRow(Memory):
         self.closed_s = row.whole(self.closed_s)
         self.standing = msgpack.decode(row.blob(msgpack.encode(self.standing)), type=Standing)
 
-    def merge(self, seen: WindowUsage) -> None:
-        """Take a counter in; what belongs to a closed minute is counted, not judged."""
+    def merge(self, seen: WindowUsage, shard: str) -> None:
+        """Take a counter of a shard in; what belongs to a closed minute is counted, not judged."""
         start_s = seen.start_s
         if seen.window_s == MINUTE_S and start_s >= self.closed_s:
             table = self.minutes.setdefault(start_s, {})
         else:
             table = self.late.setdefault(start_s // HOUR_S * HOUR_S, {})
-        count = table.get(seen.agent)
+        # Each shard has its own agents, but all of them have others.
+        agent = f"{OTHERS}/{shard}" if seen.agent.startswith(OTHERS) else seen.agent
+        count = table.get(agent)
         if count is None:
-            count = table[seen.agent] = Count()
+            count = table[agent] = Count()
         count.merge(seen.usage)
 
     def close(self, watermark_s: float) -> list[tuple[int, dict[str, Count]]]:
@@ -111,7 +114,7 @@ class Teams:
             if record.team:
                 row = self._row(record.team)
                 for usage in record.usage:
-                    row.merge(usage)
+                    row.merge(usage, record.shard)
         now_s = self._watermark()
         return self._close(now_s) if now_s > before_s else []
 

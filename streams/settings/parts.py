@@ -21,6 +21,8 @@ class Service(Section):
     """Unique and stable for a worker, such as a pod's name, so that a restart keeps its partitions; else the host's."""
     watchdog_s: Positive = 60.0
     """With work waiting and no progress for this long, the process ends to be restarted."""
+    agents_max: Annotated[int, Field(ge=1_000, le=100_000_000)] = 1_000_000
+    """Agents known at once, over all partitions: a million take about 2 GB. Further ones are counted, not judged."""
 
 
 class Limit(Section):

@@ -30,6 +30,24 @@ async def test_rows_of_megabytes_are_restored(kafka: str) -> None:
             assert rows.rows_of(0) == MANY
 
 
+async def test_a_row_that_no_record_can_hold_is_restored_and_shrinks_again(kafka: str) -> None:
+    async with Group(kafka, partitions=1) as group:
+        async with restored(group) as rows:
+            await rows.write(0, {b"a": b"x" * 3_000_000, b"b": b"y"})
+            assert rows.rows_of(0) == {b"a": b"x" * 3_000_000, b"b": b"y"}
+
+        async with restored(group) as rows:
+            assert rows.rows_of(0) == {b"a": b"x" * 3_000_000, b"b": b"y"}
+            await rows.write(0, {b"a": b"x" * 300_000})
+
+        async with restored(group) as rows:
+            assert rows.rows_of(0) == {b"a": b"x" * 300_000, b"b": b"y"}
+            await rows.write(0, {b"a": None})
+
+        async with restored(group) as rows:
+            assert rows.rows_of(0) == {b"b": b"y"}
+
+
 @pytest.mark.parametrize("valid", [False, True])
 async def test_a_write_that_a_crash_cut_off_is_there_whole_or_not_at_all(kafka: str, valid: bool) -> None:
     old = {b"a:0": b"old", b"b:0": b"old"}
