@@ -11,7 +11,7 @@ from typing import Any
 from alerts.commands import Orders
 from alerts.gateway.wire import Command
 from streams import audit, probes
-from streams.assembly import engine_of, judge_of, keys_of, prices_of, rules_of
+from streams.assembly import engine_of, judge_of, keys_of, links_of, prices_of, rules_of
 from streams.commander import Commander
 from streams.control import Control
 from streams.fenced_outlet import commanding_outlet
@@ -23,7 +23,6 @@ from streams.limiting import Sharing, share_limits
 from streams.logs import set_level
 from streams.metrics import Metrics
 from streams.notifier import Notifier
-from streams.notifier import Wiring as Links
 from streams.noting import note_control, note_reading, note_shard
 from streams.outlet import Outlet
 from streams.people import People
@@ -122,7 +121,7 @@ class Service:
         self.metrics.armed.set(settings.mode == "armed")
         set_level(settings.logs.level)
         if self.control is not None:
-            self.control.notifier.rewire(self._links(), self.people.routes())
+            self.control.notifier.rewire(links_of(self.settings), self.people.routes())
             if self.control.limiting is not None:
                 await self.control.limiting.reconfigure(settings)
             # Every worker reads the same file: the one that commands speaks for all in the audit.
@@ -166,7 +165,9 @@ class Service:
             outlet = commanding_outlet(self.settings, self.app.lease)
             commander = Commander(wires, self.trust, self.orders(), outlet, self.clock, self._covered)
             routes = self.people.routes()
-            notifier = Notifier(outlet.put, routes, now_s=self.clock, wiring=self._links(), counted=self._told)
+            notifier = Notifier(
+                outlet.put, routes, now_s=self.clock, wiring=links_of(self.settings), counted=self._told
+            )
             control = Control(commander, notifier, self.metrics, self.clock, outlet)
             control.gating = Gating(commander, notifier, self.metrics, lambda: self.settings, self.clock)
             await control.start(self.client, self.named["incidents"])
@@ -194,14 +195,6 @@ class Service:
         self.metrics.told.labels(sink, outcome).inc()
         if sink == self.people.chat_name and outcome != "sent":
             self.metrics.slack_failures.labels(outcome).inc()
-
-    def _links(self) -> Links:
-        return Links(
-            incidents_topic=self.named["incidents"],
-            alerts_topic=self.named["alerts"],
-            runbook_url=str(self.settings.runbook_url or ""),
-            dashboard_url=str(self.settings.dashboard_url or ""),
-        )
 
     # What runs beside the worker
 
@@ -264,6 +257,11 @@ class Service:
         """Say why this worker isn't at work yet."""
         return self.troubles() or ([] if self.app.progress() else ["no partition is assigned yet"])
 
+    def _part_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.error("A part of the worker ended, and so does the worker: %r", task.exception())
+            self.stopping.set()
+
     async def serve(self) -> None:
         """Run until `stopping` is set. Raises WorkerError when the worker can't go on."""
         await self.outlet.start()
@@ -282,7 +280,7 @@ class Service:
             )
         ]
         for task in beside:
-            task.add_done_callback(lambda done: None if done.cancelled() else self.stopping.set())
+            task.add_done_callback(self._part_ended)
         try:
             await run(self.app, self.stopping)
         finally:

@@ -18,6 +18,7 @@ from detectors.parameters import bar_of
 from detectors.registry import DETECTORS
 from detectors.verdict import STEEP
 from streams.engine import Engine, EngineSettings
+from streams.notifier import Wiring as Links
 from streams.prices import Prices, UnitPrice
 from streams.settings import Settings
 from streams.settings.detectors import build
@@ -115,6 +116,17 @@ def engine_of(settings: Settings, partitions: int = 1) -> Engine:
 def agents_max(settings: Settings, partitions: int) -> int:
     """Return how many agents one of so many partitions may know."""
     return -(-settings.service.agents_max // partitions)
+
+
+def links_of(settings: Settings) -> Links:
+    """Return where incidents are kept and published, and what their messages link to."""
+    named = settings.topics.named
+    return Links(
+        incidents_topic=named("incidents"),
+        alerts_topic=named("alerts"),
+        runbook_url=str(settings.runbook_url or ""),
+        dashboard_url=str(settings.dashboard_url or ""),
+    )
 
 
 def keys_of(settings: Settings) -> tuple[dict[Role, SigningKey], Trust]:

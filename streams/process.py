@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from contextlib import suppress
 
 from streams import rights
@@ -13,6 +15,8 @@ from streams.reload import Reader
 from streams.settings import Settings
 from streams.topology import prepare_topics
 from streams.worker import WorkerError
+
+END_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +40,26 @@ def run_service(settings: Settings, source: Reader | None = None) -> int:
     collect_seldom()
     prices_of(settings)  # Reads the price list, which takes a tenth of a second, before there is work.
     try:
-        asyncio.run(serve(settings, source))
+        asyncio.run(_served(settings, source))
     except WorkerError as error:
         log.error("The worker ends, its work is delivered again: %s", error)
         return 1
     return 0
+
+
+async def _served(settings: Settings, source: Reader | None) -> None:
+    """Serve, and have the process end soon after: a task of Faust's can swallow that it is cancelled."""
+    code = 1
+    try:
+        await serve(settings, source)
+        code = 0
+    finally:
+        ending = threading.Timer(END_S, _end, (code,))
+        ending.daemon = True
+        ending.start()
+
+
+def _end(code: int) -> None:
+    log.error("Something does not let this process end: it ends all the same, with exit code %d", code)
+    logging.shutdown()
+    os._exit(code)

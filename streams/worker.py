@@ -15,6 +15,7 @@ raises, the app fails, nothing more is acked, and the broker redelivers to whoev
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
@@ -54,6 +55,8 @@ RULES: dict[str, Any] = {
 """Settings of Faust that are never anything else; each avoids a loss of data, a leak or an open port."""
 
 STOP_S = 20.0
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[RecordBatch], Awaitable[None]]
 
@@ -227,6 +230,8 @@ async def run(app: BatchApp, stop: asyncio.Event) -> None:
         if starting.done() and not starting.exception():
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         reason = app.failure or app.crash_reason or (starting.exception() if starting.done() else None)
+        if reason is not None:
+            log.error("Stopping, since it can't go on: %r", reason)
     finally:
         for future in watched:
             future.cancel()

@@ -178,6 +178,7 @@ class Installation:
         for record in await self.read(self.changelog, PARTITIONS):
             rows[record.key] = record.value
         agents = {key[2:].decode(): value for key, value in rows.items() if key.startswith(b"a:") and value is not None}
+        agents = {name: row for name, row in agents.items() if not name.startswith("~")}  # Those are sums.
         return hours_of({name: unpack(AgentRow(), row) for name, row in agents.items()})
 
 
