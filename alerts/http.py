@@ -7,15 +7,16 @@ import aiohttp
 
 from alerts.sink import NotSent, RateLimited, Refused, Uncertain
 
+TIMEOUT_S = 10.0
 NEVER_TAKEN = frozenset({400, 410, 413, 415, 422})
 
 
-async def post_json(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float = 10.0) -> None:
+async def post_json(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     """POST `body`; returns on a 2xx, raises a `SinkError` otherwise. Redirects are not followed."""
     sent = {"Content-Type": "application/json", "User-Agent": "brakeline", **headers}
     try:
         async with (
-            asyncio.timeout(timeout_s),
+            asyncio.timeout(TIMEOUT_S),
             aiohttp.ClientSession() as session,
             session.post(url, data=body, headers=sent, allow_redirects=False) as response,
         ):

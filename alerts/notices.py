@@ -151,7 +151,9 @@ def nudged_at(incident: Incident, sink: str, said: Incident, now_s: float) -> In
 def given_up(incident: Incident, sink: str, said: Incident, why: str, now_s: float) -> Incident:
     """Note that `sink` will never take this revision; the next one is tried afresh."""
     before = incident.deliveries.get(sink, NEVER)
-    refused = replace(before, revision=said.revision, at_s=now_s, intent_s=0.0, nudges=said.nudges, given_up=why)
+    refused = replace(
+        before, revision=said.revision, at_s=now_s, intent_s=0.0, nudges=said.nudges, nudged_s=now_s, given_up=why
+    )
     return _delivered(incident, sink, refused)
 
 
