@@ -24,7 +24,7 @@ from streams.web.board import Board
 from streams.web.histories import Histories
 from streams.web.reader import Reader
 from streams.web.standing import Level, Stands
-from streams.web.table import Row, Wanted, row_of, runs_of, sheet
+from streams.web.table import Row, Wanted, agents_in, runs_of, sheet
 
 try:
     import termios
@@ -63,8 +63,8 @@ def table_of(board: Board, now_s: float, lines: int, width: int = 120) -> Table:
 
     The reason takes what is left of `width`; numbers are never cut.
     """
-    stands, rates = Stands(board, now_s), board.agents.usd_per_min(now_s)
-    rows = [row_of(board, agent, stands, rates.get(agent.name, 0.0)) for agent in board.agents.known.values()]
+    stands = Stands(board, now_s)
+    rows = agents_in(board, stands, now_s)
     total = sum(row.usd_per_min for row in rows)
     clock = time.strftime("%H:%M:%S", time.localtime(now_s))
     table = Table(

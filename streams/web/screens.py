@@ -97,7 +97,7 @@ class Screens:
             "burn": crowd.usd_per_min,
             "usual": crowd.usual_usd_per_min,
             "fleet": crowd.spark,
-            "active": len(crowd.rows),
+            "active": len(board.agents.known),
             "counts": crowd.counts,
             "stopped": sum(n for level, n in crowd.counts.items() if level >= Level.DOWNGRADED),
             "Level": Level,

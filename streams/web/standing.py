@@ -99,6 +99,10 @@ class Stands:
             return Stand(Level.WATCH, scored.scope, "", scored.reason, scored.detector)
         return worst
 
+    def stopped_agents(self) -> list[str]:
+        """Return the agents that are stopped, or a run of theirs, by name."""
+        return [name for name, stand in self._by_agent.items() if stand.level >= Level.DOWNGRADED]
+
     def of_scope(self, scope: str) -> Stand:
         """Return where a scope itself stands."""
         return self._by_scope.get(scope, WELL)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, structs
 
+from alerts.decision import Evidence
 from alerts.incident import Incident
 from streams.attribution import Payer
 from streams.web.agents import Agent
@@ -120,6 +121,19 @@ def _spark(board: Board, row: Row, now_s: float) -> tuple[float, ...]:
 def lately(board: Board, names: Iterable[str], usd_per_min: float, now_s: float) -> tuple[float, ...]:
     """Return the last minutes for a spark line; it ends in what is spent now, since the last minute isn't over."""
     return (*board.agents.minutes(names, now_s, SPARK_MIN)[:-1], usd_per_min)
+
+
+def agents_in(board: Board, stands: Stands, now_s: float) -> list[Row]:
+    """Return a row for each agent that called within the hour, or is stopped: however long it has been silent."""
+    known, rates = board.agents.known, board.agents.usd_per_min(now_s)
+    silent = [_silent(board, name, stands) for name in stands.stopped_agents() if name not in known]
+    return [row_of(board, agent, stands, rates.get(agent.name, 0.0)) for agent in (*known.values(), *silent)]
+
+
+def _silent(board: Board, name: str, stands: Stands) -> Agent:
+    incident = board.book.find(stands.of(Agent(name, Payer())).incident)
+    evidence = Evidence() if incident is None else incident.evidence
+    return Agent(name, Payer(evidence.team, model=evidence.model), evidence.usual_usd_per_min)
 
 
 def row_of(board: Board, agent: Agent, stands: Stands, usd_per_min: float) -> Row:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from streams.web.accounts import Dimension, Span, Statement
 from streams.web.board import Board
 from streams.web.standing import Level, Stands
-from streams.web.table import Row, Sheet, Show, Wanted, choices, lately, row_of, runs_of, sheet, teams_of
+from streams.web.table import Row, Sheet, Show, Wanted, agents_in, choices, lately, runs_of, sheet, teams_of
 
 SHEETS_MAX = 64
 TURN_S = 2.0
@@ -71,13 +71,13 @@ class Tables:
 
 def _crowd(board: Board, now_s: float) -> Crowd:
     agents = board.agents
-    stands, rates = Stands(board, now_s), agents.usd_per_min(now_s)
-    rows = tuple(row_of(board, agent, stands, rates.get(agent.name, 0.0)) for agent in agents.known.values())
+    stands = Stands(board, now_s)
+    rows = tuple(agents_in(board, stands, now_s))
     counts: dict[Level, int] = {}
     for row in rows:
         counts[row.stand.level] = counts.get(row.stand.level, 0) + 1
     usual = sum(agent.usual_usd_per_min for agent in agents.known.values())
-    total = sum(rates.values())
+    total = sum(row.usd_per_min for row in rows)
     spark = lately(board, agents.known, total, now_s)
     runs = tuple(runs_of(board, stands, now_s))
     return Crowd(int(now_s / TURN_S), rows, runs, stands, total, usual, spark, counts, choices(board))
