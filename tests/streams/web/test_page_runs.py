@@ -1,4 +1,4 @@
-"""Runs in the table: those that are stopped or suspicious, with what they spend, and never too many."""
+"""Who is in the table: whoever is stopped, and suspicious runs, with what they spend, and never too many."""
 
 import re
 
@@ -127,3 +127,17 @@ def test_calls_after_a_kill_go_on_from_what_the_run_had_spent_and_a_count_begun_
 
     assert runs.known["r"].spent[-3:] == [6.0, 6.5, 6.75]
     assert runs.usd_per_min("r", 220.0) == pytest.approx(0.75)
+
+
+async def test_an_agent_that_is_stopped_stays_in_the_table_however_long_it_is_silent() -> None:
+    filled = Filled()
+    runaway(filled, expires_s=filled.now_s + 9 * 3600)
+    filled.now_s += 2 * 3600.0
+    filled.pulse([agent("other", filled.now_s, [0.1, 0.1])])
+    assert "coder-7" not in filled.board.agents.known
+    async with TestClient(TestServer(filled.app())) as client:
+        text = await (await client.get("/?state=stopped")).text()
+
+    assert '<tr id="agent coder-7" class="killed">' in text
+    assert "<b>$0</b><small>was $1.32</small>" in text
+    assert "research" in text

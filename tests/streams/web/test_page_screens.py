@@ -291,17 +291,3 @@ def test_an_action_that_is_only_observed_is_no_shadow_decision() -> None:
     filled = Filled()
     runaway(filled, action=Action.WARN, shadow=False)
     assert [d.shadow for d in filled.board.decisions] == [False]
-
-
-async def test_who_is_stopped_stays_in_the_table_however_long_it_has_been_silent(
-    filled: Filled, client: Client
-) -> None:
-    runaway(filled, expires_s=filled.now_s + 9 * 3600)
-    filled.now_s += 2 * 3600.0
-    filled.pulse([agent("other", filled.now_s, [0.1, 0.1])])
-    assert "coder-7" not in filled.board.agents.known
-    text = await text_of(client, "/?state=stopped")
-
-    assert '<tr id="agent coder-7" class="killed">' in text
-    assert "<b>$0</b><small>was $1.32</small>" in text
-    assert "research" in text
