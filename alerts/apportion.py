@@ -6,6 +6,7 @@ the share that it last confirmed, and what it has used besides; one is raised on
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import floor
+from typing import NamedTuple
 
 from alerts.gateway.accounts import PERIOD_S, RUN_IDLE_S
 from alerts.gateway.limits import Shares
@@ -24,6 +25,15 @@ Account = tuple[str, str]
 """(scope, name of the limit)."""
 
 
+class Holding(NamedTuple):
+    """The part of a limit that a gateway may use, and what it has used, for the scope that has used most of it."""
+
+    gateway: str
+    limit: str
+    share: float
+    used: float
+
+
 class Member:
     """A gateway: what it was given since what it last confirmed, and what it has used."""
 
@@ -37,6 +47,7 @@ class Member:
         """The part used in the last minutes, and when: what it may need again."""
         self.silent_s = 0.0
         self.gone = False
+        self.open_calls = 0
 
     @property
     def last(self) -> Shares | None:
@@ -45,7 +56,7 @@ class Member:
 
     def hear(self, ack: Ack) -> None:
         """Take in a report."""
-        self.silent_s, self.gone = 0.0, False
+        self.silent_s, self.gone, self.open_calls = 0.0, False, ack.open_calls
         for number, shares in enumerate(self.given):
             if shares.order == ack.shares:
                 del self.given[:number]
@@ -64,12 +75,16 @@ class Member:
 
     def most(self, account: Account, now_s: float) -> float:
         """Return the most that it may hold of one limit, what it has used already included."""
-        used, ends_s = self.use.get(account, (0.0, 0.0))
-        used = used if now_s < ends_s else 0.0
+        used = self.used(account, now_s)
         if self.gone:
             return used
         held = max((each.of(*account) for each in self.given), default=0.0) if self.known else 1.0
         return max(used, held)
+
+    def used(self, account: Account, now_s: float) -> float:
+        """Return the part that it says it has used in the present period."""
+        part, ends_s = self.use.get(account, (0.0, 0.0))
+        return part if now_s < ends_s else 0.0
 
     def weight(self, account: Account, now_s: float) -> float:
         """Return how much of a limit it has needed lately."""
@@ -161,6 +176,21 @@ class Apportioner:
                 for account, held in before.items():
                     totals[account] += member.most(account, now_s) - held
         return made
+
+    def holdings(self, limits: Iterable[str], now_s: float) -> list[Holding]:
+        """Return what each live gateway holds of each limit, for the scope that has used most of it."""
+        live = sorted((name, member) for name, member in self.members.items() if not member.gone)
+        found = []
+        for limit in limits:
+            used = {each: sum(m.used(each, now_s) for _, m in live) for each in self._named if each[1] == limit}
+            hottest = max(used, key=lambda account: used[account], default=None)
+            for name, member in live:
+                if hottest is None:
+                    found.append(Holding(name, limit, member.usual_most(), 0.0))
+                else:
+                    held = member.most(hottest, now_s), member.used(hottest, now_s)
+                    found.append(Holding(name, limit, *held))
+        return found
 
     def gone(self) -> list[str]:
         """Return the gateways that are gone and have nothing used in a period that runs, and forget them."""

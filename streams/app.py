@@ -23,7 +23,7 @@ from streams.limiting import Sharing, share_limits
 from streams.logs import set_level
 from streams.metrics import Metrics
 from streams.notifier import Notifier
-from streams.noting import note_control, note_reading, note_shard
+from streams.noting import note_reading, note_shard
 from streams.outlet import Outlet
 from streams.people import People
 from streams.probes import make_web
@@ -232,7 +232,7 @@ class Service:
             for (topic, partition), engine in self.shards.engines.items():
                 note_shard(self.metrics, f"{topic}/{partition}", engine, now_s)
             if self.control is not None:
-                note_control(self.metrics, self.control.commander, self.control.notifier.book, now_s)
+                self.control.note(now_s)
             await asyncio.sleep(1.0)
 
     async def watch_progress(self) -> None:

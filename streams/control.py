@@ -19,7 +19,7 @@ from streams.gating import Gating
 from streams.limiting import Limiting
 from streams.metrics import Metrics
 from streams.notifier import Notifier
-from streams.noting import note_decision
+from streams.noting import note_control, note_decision, note_limits
 from streams.outlet import Outlet
 from streams.records import RecordBatch
 
@@ -69,6 +69,12 @@ class Control:
             await asyncio.gather(self._telling, return_exceptions=True)
         await self.commander.stop()
         await self._outlet.stop()
+
+    def note(self, now_s: float) -> None:
+        """Tell the metrics where things stand."""
+        note_control(self._metrics, self.commander, self.notifier.book, now_s)
+        if self.limiting is not None:
+            note_limits(self._metrics, *self.limiting.holdings())
 
     async def take(self, batch: RecordBatch) -> None:
         """Carry decisions out, one by one; returns when each is a command and a durable incident."""

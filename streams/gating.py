@@ -31,6 +31,7 @@ def gates_of(settings: Settings) -> tuple[Gate, ...]:
             teams=each.teams,
             models=each.models,
             tools=each.tools,
+            output_usd_per_mtok=each.min_output_usd_per_mtok,
             over_micro_usd=None if each.min_estimated_usd is None else round(each.min_estimated_usd * 1e6),
             open_s=each.open_s,
             approvers=each.approvers,

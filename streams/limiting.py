@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
-from alerts.apportion import Apportioner
+from alerts.apportion import Apportioner, Holding
 from alerts.gateway.keys import Role, SigningKey, Trust
 from alerts.gateway.limits import RULES_KEY, Gate, Limit, PriceTable, Rules, Shares, digest, key_of, read, sign
 from alerts.gateway.pricing import UnitPrice
@@ -119,6 +119,15 @@ class Limiting:
     def hear(self, ack: Ack) -> None:
         """Take in a gateway's report."""
         self._waiting.append(ack)
+
+    def holdings(self) -> tuple[list[Holding], dict[str, int]]:
+        """Return what each gateway holds of each limit, and its calls that hold reservations."""
+        shared = self._apportioner
+        if shared is None:
+            return [], {}
+        names = {limit.name: None for limit in limits_of(self._settings) if limit.measure != "depth"}
+        calls = {name: member.open_calls for name, member in shared.members.items() if not member.gone}
+        return shared.holdings(names, self._clock()), calls
 
     async def _run(self, apportioner: Apportioner) -> None:
         looked_s = self._clock()

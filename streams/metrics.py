@@ -147,6 +147,26 @@ class Metrics:
         self.obeyed_s = self._histogram(
             "obeyed_seconds", "From a command to a gateway's report of it.", "See the stale gateways.", _KILL_BUCKETS_S
         )
+        self.limit_share = self._gauge(
+            "limit_share",
+            "Part of a limit that a gateway may use, of the scope that has used most of it.",
+            "They sum to 1 at most. A gateway that needs more gets it as it reports its use.",
+            "gateway",
+            "limit",
+        )
+        self.limit_used = self._gauge(
+            "limit_used",
+            "Part of a limit that a gateway has used, of that same scope; told from half a share on.",
+            "Near 1: who uses it? Raise the limit, or leave it: calls beyond it are refused.",
+            "gateway",
+            "limit",
+        )
+        self.limit_open_calls = self._gauge(
+            "limit_open_calls",
+            "Calls that hold reservations at a gateway: under way, or never settled.",
+            "Rising for ever: its proxy doesn't settle. Those calls stay counted at their estimate.",
+            "gateway",
+        )
         self.calls_after_kill = self._counter(
             "calls_after_kill",
             "Calls of a killed scope after its kill.",

@@ -1,5 +1,8 @@
 """What the metrics are told of: batches, decisions, obedience, and where things stand."""
 
+from collections.abc import Iterable, Mapping
+
+from alerts.apportion import Holding
 from alerts.decision import Action, Decision
 from alerts.incident import Outcome, severity
 from alerts.incidents import Book
@@ -58,6 +61,16 @@ def note_control(metrics: Metrics, commander: Commander, book: Book, now_s: floa
     metrics.set_all(metrics.incidents_open, open_now)
     if commander.beat_at_s:
         metrics.heartbeat_at_s.set(commander.beat_at_s)
+
+
+def note_limits(metrics: Metrics, holdings: Iterable[Holding], open_calls: Mapping[str, int]) -> None:
+    """Say how much of each limit every gateway holds."""
+    metrics.limit_share.clear()
+    metrics.limit_used.clear()
+    for each in holdings:
+        metrics.limit_share.labels(each.gateway, each.limit).set(each.share)
+        metrics.limit_used.labels(each.gateway, each.limit).set(each.used)
+    metrics.set_all(metrics.limit_open_calls, {gateway: float(calls) for gateway, calls in open_calls.items()})
 
 
 def note_reading(metrics: Metrics, reading: Reading) -> None:

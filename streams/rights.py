@@ -95,7 +95,7 @@ def who(kafka: Kafka) -> tuple[str, str]:
 
 
 def needed(settings: Settings) -> dict[str, tuple[Operation, ...]]:
-    """Return what a worker does with each topic; a gateway reads kills and writes acks (and events)."""
+    """Return what a worker does with each topic; a gateway reads kills and limits, and writes acks (and events)."""
     topics = settings.topics
     reads, writes = {*topics.event_topics, *map(topics.named, READS)}, {*map(topics.named, WRITES)}
     found: dict[str, tuple[Operation, ...]] = {}

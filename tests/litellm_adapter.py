@@ -103,6 +103,7 @@ def opener(url: str, relay_port: int, state: Path) -> Opener:
 
         gateway.order = telling(gateway.order)  # type: ignore[method-assign]
         gateway.gate = telling(gateway.gate)  # type: ignore[method-assign]
+        gateway.limit = telling(gateway.limit)  # type: ignore[method-assign]
         tell()
         async with relayed(relay_port, upstream), httpx.AsyncClient(base_url=url, timeout=20) as client:
             yield LiteLlmAdapter(client, lambda agent: {"authorization": f"Bearer sk-{agent}"})

@@ -90,6 +90,9 @@ class Entry(Struct, gc=False):
     def is_over(self, now_s: float) -> bool:
         """Whether nothing in it matters any more. That nothing is counted is worth knowing while there is room."""
         for account in self.accounts:
+            if account.ends_s == NEVER_S:
+                # No call has passed yet; whoever is refused may be released, and is to be known then.
+                account.roll(now_s)
             if not account.is_over(now_s):
                 return False
         return bool(self.accounts) and (not self.pardoned_s or now_s >= self.pardoned_s + 2 * RUN_IDLE_S)

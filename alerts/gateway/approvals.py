@@ -35,10 +35,12 @@ class Held(Struct, frozen=True, gc=False):
     model: str
     tools: tuple[str, ...] | None
     micro_usd: int
+    output_usd_per_mtok: float
+    """The price of its model: that for the unknown where it isn't told."""
 
 
 def matches(gate: Gate, call: Held) -> bool:
-    """Tell whether a gate is about a call, its cost apart: a caller's word adds to it, what isn't told may be any."""
+    """Tell whether a gate is about a call, prices apart: a caller's word adds to it, what isn't told may be any."""
     who = call.who
     return (
         _one(gate.agents, (who.agent, who.claimed_agent))
@@ -46,6 +48,14 @@ def matches(gate: Gate, call: Held) -> bool:
         and (not call.model or _one(gate.models, tuple(names_of(call.model))))
         and (call.tools is None or _one(gate.tools, call.tools))
     )
+
+
+def _is_cheap(gate: Gate, call: Held) -> bool:
+    """Tell whether a call costs too little, or its model does; prices may change, so that is looked up each time."""
+    if gate.over_micro_usd is not None and call.micro_usd < gate.over_micro_usd:
+        return True
+    least = gate.output_usd_per_mtok
+    return least is not None and bool(call.model) and call.output_usd_per_mtok < least
 
 
 def _one(globs: Sequence[str], names: Sequence[str]) -> bool:
@@ -86,8 +96,7 @@ class Approvals:
         """Return the refusal, or the approvals that are used up once the call goes out."""
         once = []
         for gate in self._matched(gates, call):
-            is_cheap = gate.over_micro_usd is not None and call.micro_usd < gate.over_micro_usd
-            if is_cheap or self._is_covered(gate.name, call, now_s):
+            if _is_cheap(gate, call) or self._is_covered(gate.name, call, now_s):
                 continue
             asked = asked_by(gate.name, call)
             held = self._book.get(asked.scope)
@@ -212,6 +221,8 @@ def _reason(gate: Gate, call: Held) -> str:
     if gate.tools:
         offered = ", ".join(name for name in call.tools or () if _one(gate.tools, (name,)))
         what.append(f"with {offered or 'tools that are not told'}"[:200])
+    if gate.output_usd_per_mtok is not None:
+        what.append(f"at ${call.output_usd_per_mtok:,.4g} a million output tokens")
     if gate.over_micro_usd is not None:
         what.append(f"for about ${call.micro_usd / 1e6:,.2f}")
     return f"gate {gate.name}: {' '.join(what)} needs a person's approval"

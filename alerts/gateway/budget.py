@@ -68,6 +68,11 @@ class Budget:
         return self.ceilings.active
 
     @property
+    def open_calls(self) -> int:
+        """Calls that have reserved and aren't settled."""
+        return self.reserved - self.settled
+
+    @property
     def is_shared(self) -> bool:
         """Whether it knows what it may use."""
         return self.shares is not None or not self.ceilings.active

@@ -5,6 +5,7 @@ The bound. For each limit, scope and period, over all gateways together,
     used <= limit * (sum of the gateways' shares) + sum over its calls of max(0, actual - estimate)
 
 and the service keeps the shares' sum at 1 or below: it lowers one and sees that confirmed before it raises another.
+A release begins its scope, and all below it, anew: the bound holds for the calls let through between two of them.
 A call whose estimate is never too low (its `max_tokens` at the model's price) adds nothing. Usage belongs to the
 period in which the call was let through; a call that is never settled stays counted at its estimate.
 """

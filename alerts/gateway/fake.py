@@ -8,7 +8,7 @@ from .asking import APPROVAL, Asked, Use
 from .guard import Guard, Kind
 from .identity import Answer, Identity
 from .keys import Role, SigningKey, Trust, TrustRecord
-from .limits import RULES_KEY, Gate, Rules, sign
+from .limits import Gate, Limit, Rules, Shares, key_of, sign
 from .wire import HEARTBEAT_KEY, VERSION, Command, Heartbeat, State
 
 ENV = "test"
@@ -33,6 +33,8 @@ class FakeGateway:
         self.trust = TrustRecord([self._approver.public(), self._commander.public()])
         """What a gateway of its own would have to trust."""
         self._rule_seq = count(1)
+        self._gates: tuple[Gate, ...] = ()
+        self._limits: tuple[Limit, ...] = ()
         self.guard = Guard(ENV, Trust(self.trust.keys), clock())
         self._beat()
 
@@ -58,11 +60,13 @@ class FakeGateway:
 
     def gate(self, *gates: Gate) -> None:
         """Have calls that a gate matches wait for approval."""
-        made = Rules(
-            v=VERSION, env=ENV, writer="fake", epoch=1, seq=next(self._rule_seq), issued_at=self.clock(), gates=gates
-        )
-        outcome = self.guard.apply_rules(RULES_KEY, sign(made, self._approver), self.clock())
-        assert outcome.kind is Kind.RULES, outcome.why
+        self._gates = gates
+        self._rule()
+
+    def limit(self, *limits: Limit) -> None:
+        """Set what may be used; all of it may be used here."""
+        self._limits = limits
+        self._rule()
 
     def approve(self, approval: str, use: Use, asked: Asked, until: float = 1e12) -> None:
         """Approve a request by the id in its refusal."""
@@ -109,6 +113,14 @@ class FakeGateway:
         outcome = self.guard.apply(scope, self._approver.sign(command), self.clock())
         assert outcome.kind is Kind.COMMAND, outcome.why
         self._beat()
+
+    def _rule(self) -> None:
+        common: dict[str, Any] = {"v": VERSION, "env": ENV, "epoch": 1, "seq": next(self._rule_seq)}
+        rules = Rules(**common, writer="fake", issued_at=self.clock(), gates=self._gates, limits=self._limits)
+        whole = Shares(**common, gateway=self.guard.budget.gateway, usual=1.0)
+        for payload, key in ((rules, self._approver), (whole, self._commander)):
+            outcome = self.guard.apply_rules(key_of(payload), sign(payload, key), self.clock())
+            assert outcome.kind is Kind.RULES, outcome.why
 
     def _beat(self) -> None:
         active, digest = self.guard.book.digest(self.clock())

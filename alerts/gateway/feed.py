@@ -278,4 +278,5 @@ class Feed:
             adapter=self._settings.adapter,
             shares=shares,
             use=self._last_use,
+            open_calls=self.guard.budget.open_calls,
         )

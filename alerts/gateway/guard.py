@@ -128,7 +128,8 @@ class Guard:
     def _approved(
         self, model: str, who: Identity, caller: Caller, load: Load, now_s: float
     ) -> Answer | tuple[Command, ...]:
-        call = Held(who, caller, model, load.tools, self.budget.prices.of(model).micro_usd(load))
+        price = self.budget.prices.of(model)
+        call = Held(who, caller, model, load.tools, price.micro_usd(load), price.output)
         return self.approvals.look(self.budget.gates, call, now_s)
 
     def _judge(self, who: Identity, agent: str, team: str, now_s: float) -> Answer:

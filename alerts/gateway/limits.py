@@ -40,8 +40,9 @@ class Limit(Struct, frozen=True):
 class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Calls that wait for a person: those to which all that is given applies.
 
-    Of several globs one must match. `over_micro_usd` is the least estimated cost of a call, `open_s` how long a
-    request stays open; `approvers` are globs over those who may approve, of all who may act.
+    Of several globs one must match. `over_micro_usd` is the least estimated cost of a call, `output_usd_per_mtok` the
+    least price of its model (USD a million output tokens), `open_s` how long a request stays open; `approvers` are
+    globs over those who may approve, of all who may act.
     """
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
@@ -50,6 +51,7 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True):
     models: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     over_micro_usd: int | None = None
+    output_usd_per_mtok: float | None = None
     open_s: Annotated[float, Meta(gt=0)] = 3_600.0
     approvers: tuple[str, ...] = ()
 

@@ -24,7 +24,7 @@ from .gate import Gate
 from .guard import Guard
 from .identity import Answer, Identity, cheaper, denial_body, denial_headers
 from .keys import Trust
-from .litellm_usage import Streamed, event_of_payload
+from .litellm_usage import Streamed, event_of_payload, told_of
 from .source import source_of
 from .usage import Usage, prompt_of
 
@@ -110,7 +110,8 @@ class Brakes(CustomLogger):  # type: ignore[misc]
     ) -> AsyncIterator[Any]:
         """Pass chunks on until the caller is stopped; called by the proxy for each stream."""
         who = self._identify(user_api_key_dict, request_data)
-        admitted = self._admitted.get(str(request_data.get("litellm_call_id")))
+        call_id = call_id_of(request_data)
+        admitted = self._admitted.get(call_id)
         streamed = Streamed(who, request_data, self._source, is_limited=admitted is not None)
         is_whole = False
         try:
@@ -130,7 +131,7 @@ class Brakes(CustomLogger):  # type: ignore[misc]
             # LiteLLM says what a whole one took, and nothing of one that ends before its time.
             if admitted is not None and not is_whole:
                 admitted.settle(*streamed.used())
-                self._admitted.pop(str(request_data.get("litellm_call_id")), None)
+                self._admitted.pop(call_id, None)
 
     async def async_post_call_failure_hook(
         self,
@@ -140,7 +141,7 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         traceback_str: str | None = None,
     ) -> None:
         """Settle a call that has failed for good, after all retries and fallbacks; called by the proxy."""
-        admitted = self._admitted.pop(str(request_data.get("litellm_call_id")), None)
+        admitted = self._admitted.pop(call_id_of(request_data), None)
         if admitted is not None:
             (admitted.fail if is_answered(original_exception) else admitted.lose)()
 
@@ -154,8 +155,8 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         self._report(kwargs)
 
     def _follow(self, data: Mapping[str, Any], admitted: Admission) -> None:
-        call_id = data.get("litellm_call_id")
-        if admitted.answer.ticket is not None and isinstance(call_id, str):
+        call_id = call_id_of(data)
+        if admitted.answer.ticket is not None and call_id:
             if len(self._admitted) >= ADMITTED_MAX:
                 # Never settled, it stays counted at its estimate.
                 self._admitted.pop(next(iter(self._admitted)))
@@ -167,15 +168,17 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         told = kwargs.get("standard_logging_object")
         if admitted is None or not isinstance(told, dict):
             return
-        sent, written = int(told.get("prompt_tokens") or 0), int(told.get("completion_tokens") or 0)
-        usage = Usage() if told.get("cache_hit") else Usage(input_tokens=sent, output_tokens=written)
+        usage = Usage() if told.get("cache_hit") else told_of(told, kwargs.get("passthrough_logging_payload"))
+        if usage is None:
+            admitted.lose()
+            return
         # Where LiteLLM knows no price, the table does, or its price for the unknown.
         cost = round(float(told.get("response_cost") or 0.0) * 1e6)
         admitted.settle(usage, cost_micro_usd=cost or None)
 
     def _remember(self, who: Identity, data: Mapping[str, Any]) -> None:
-        call_id = data.get("litellm_call_id")
-        if self._source is None or not isinstance(call_id, str):
+        call_id = call_id_of(data)
+        if self._source is None or not call_id:
             return
         key = self._source.prompt_key
         self._callers[call_id] = who, prompt_hash(prompt_of(data), key) if key else None
@@ -189,6 +192,12 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         who, digest = self._callers.get(str(payload.get("litellm_call_id")), (None, None))
         passed = kwargs.get("passthrough_logging_payload")
         source.put(lambda: event_of_payload(payload, who, passed, gateway=source.gateway, digest=digest))
+
+
+def call_id_of(data: Mapping[str, Any]) -> str:
+    """Return what LiteLLM calls a request, "" if nothing; on a pass-through route only its logging object knows."""
+    told = data.get("litellm_call_id") or getattr(data.get("litellm_logging_obj"), "litellm_call_id", None)
+    return told if isinstance(told, str) else ""
 
 
 def is_answered(error: Exception) -> bool:

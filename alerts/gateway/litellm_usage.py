@@ -34,9 +34,8 @@ def event_of_payload(
     """
     if payload.get("cache_hit") or _dict(payload.get("error_information")).get("error_class") in _REFUSED:
         return None
-    answer = _dict((passed or {}).get("response_body"))
-    usage = _usage(payload, answer)
-    if passed is not None and usage == Usage() and payload.get("status") != "failure":
+    usage, answer = told_of(payload, passed), _dict((passed or {}).get("response_body"))
+    if usage is None:
         return None
     model = str(payload.get("model") or "")
     if usage_within(answer) is not None:
@@ -59,6 +58,12 @@ def event_of_payload(
         prompt_hash=digest,
         gateway=gateway,
     )
+
+
+def told_of(payload: Mapping[str, Any], passed: Mapping[str, Any] | None) -> Usage | None:
+    """Return what a call took; None where nobody read that, as of a stream that a pass-through route hands on."""
+    usage = _usage(payload, _dict((passed or {}).get("response_body")))
+    return None if passed is not None and usage == Usage() and payload.get("status") != "failure" else usage
 
 
 class Streamed:

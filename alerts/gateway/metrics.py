@@ -94,6 +94,7 @@ class LimitMetrics(Collector):
         for name, what, value in (
             ("share", "Usual part of each limit that this gateway may use; -1 before it has one.", usual),
             ("shares_named", "Limits of single scopes with a share of their own.", named),
+            ("open_calls", "Calls that hold reservations: under way, or never settled.", budget.open_calls),
             ("scopes", "Scopes that are counted.", len(accounts)),
             ("scopes_forgotten", "Scopes forgotten for want of room while they counted.", accounts.forgotten),
         ):

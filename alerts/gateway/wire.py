@@ -137,6 +137,8 @@ class Ack(Struct, frozen=True, kw_only=True, omit_defaults=True):
     adapter: str = ""
     shares: tuple[int, int] = (0, 0)
     use: dict[str, dict[str, float]] = {}
+    open_calls: int = 0
+    """Calls that hold what they have reserved: under way, or never settled."""
     denied: dict[str, int] = {}
 
 

@@ -128,6 +128,21 @@ SPEND = (
         "s",
         {"{{instance}}": "max by (instance) (brakeline_gateway_heartbeat_age_seconds)"},
     ),
+    Panel(
+        "Limits by gateway",
+        "Part of each limit that a gateway may use, and has used, of the scope that has used most of it.",
+        "percentunit",
+        {
+            "{{gateway}} may use of {{limit}}": "max by (gateway, limit) (brakeline_limit_share)",
+            "{{gateway}} has used of {{limit}}": "max by (gateway, limit) (brakeline_limit_used)",
+        },
+    ),
+    Panel(
+        "Calls that hold reservations",
+        "Under way, or never settled.",
+        "short",
+        {"{{gateway}}": "max by (gateway) (brakeline_limit_open_calls)"},
+    ),
 )
 DASHBOARDS = {"operations": ("Brakeline: operations", OPERATIONS), "spend": ("Brakeline: spend and gateways", SPEND)}
 

@@ -144,6 +144,8 @@ def gate_held(gate: Gate) -> str:
     parts = ["calls"]
     for what, globs in (("of agents", gate.agents), ("of teams", gate.teams), ("of", gate.models)):
         parts += [f"{what} {', '.join(globs)}"] if globs else []
+    if gate.min_output_usd_per_mtok is not None:
+        parts.append(f"of models at ${gate.min_output_usd_per_mtok:,g} a million output tokens or more")
     parts += [f"that offer {', '.join(gate.tools)}"] if gate.tools else []
     parts += [f"from ${gate.min_estimated_usd:,g} on"] if gate.min_estimated_usd is not None else []
     return f"{' '.join(parts)} are held"

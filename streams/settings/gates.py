@@ -23,7 +23,9 @@ class Gate(Section):
     min_estimated_usd: Positive | None = None
     """Only calls that may cost so much: their input, and their max_tokens of output, at the model's price."""
     tools: tuple[Glob, ...] = ()
-    """Globs over the tools that a call offers its model."""
+    """Globs over the tools that a call offers its model. Which of them it calls is known only after the answer."""
+    min_output_usd_per_mtok: Positive | None = None
+    """Only models that cost so much, in USD a million output tokens; without a known price it is the ceiling price."""
     approvers: tuple[Glob, ...] = ()
     """Globs over who may decide, such as `slack:U024BE7LH` or `page:*@example.com`, of those who may act at all."""
     open_s: Annotated[float, Field(ge=10, le=7 * 86_400)] = 3_600.0
@@ -31,10 +33,11 @@ class Gate(Section):
 
     @model_validator(mode="after")
     def _holds_something(self) -> "Gate":
-        if not (self.models or self.tools or self.min_estimated_usd is not None or self.agents or self.teams):
+        told = (self.models, self.tools, self.min_estimated_usd, self.min_output_usd_per_mtok, self.agents, self.teams)
+        if not any(told):
             raise ValueError(
-                "a gate needs at least one of models, tools, min_estimated_usd, agents, teams: "
-                "to hold every call write models: ['*']"
+                "a gate needs at least one of models, tools, min_estimated_usd, min_output_usd_per_mtok, agents, "
+                "teams: to hold every call write models: ['*']"
             )
         for who in self.approvers:
             if not who.startswith(("slack:", "page:", "user:", "*")):

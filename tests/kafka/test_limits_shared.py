@@ -10,6 +10,7 @@ from limited import limited
 from signing import ENV, TRUST
 from waiting import until
 
+from alerts.apportion import Holding
 from alerts.gateway.budget import Load
 from alerts.gateway.feed import Feed, FeedSettings
 from alerts.gateway.guard import Guard
@@ -55,6 +56,9 @@ async def test_a_limit_reaches_every_gateway_and_its_shares_go_where_it_is_used(
         assert one.guard.budget.prices.of("openai/gpt-4o").known
         assert one.guard.check(A, time.time(), TOKENS).allowed
         await until(lambda: share(one) > 0.85)
+        name = "tokens/day/agent:*"
+        held = [Holding("gw-1", name, 0.9, 0.3), Holding("gw-2", name, 0.1, 0.0)]
+        await until(lambda: sharing.holdings() == (held, {"gw-1": 1, "gw-2": 0}))
         assert one.guard.check(A, time.time(), TOKENS).allowed
         assert two.guard.check(A, time.time(), TOKENS).denial is Denial.CEILING
 

@@ -2,25 +2,18 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import TestServer
-from limited import limited
+from litellm_limited import limited_proxy
 from real_gateways import needs
-from signing import ENV, KEYS
 from waiting import until
 
-from alerts.gateway.keys import TrustRecord
-from streams.bench.real_gateways import Kills, litellm
-
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300), needs("litellm")]
-LIMIT, MOST = 10_000, 6_000
+MOST = 6_000
 STREAM = [b'data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":'
           b'{"content":"some words of an answer"},"finish_reason":null}]}\n\n']  # fmt: skip
 
@@ -85,22 +78,11 @@ class Proxy:
         await until(passes)
 
 
-@asynccontextmanager
-async def limited_proxy(kafka: str, folder: Path, provider: int) -> AsyncIterator[str]:
-    trust = folder / "trust.json"
-    trust.write_bytes(msgspec.json.encode(TrustRecord([key.public() for key in KEYS.values()])))
-    async with (
-        limited(kafka, {"scope": "agent:*", "tokens": LIMIT, "per": "day"}) as made,
-        litellm(folder, Kills(kafka, made.prefix, ENV, trust), provider) as url,
-    ):
-        yield url
-
-
 async def test_every_end_of_a_call_settles_what_it_reserved(kafka: str, tmp_path: Path) -> None:
     upstream = Upstream()
     async with (
         TestServer(upstream.app) as server,
-        limited_proxy(kafka, tmp_path, server.port or 0) as url,
+        limited_proxy(kafka, tmp_path, server.port or 0) as (url, _),
         ClientSession(timeout=ClientTimeout(60)) as client,
     ):
         proxy = Proxy(client, url)

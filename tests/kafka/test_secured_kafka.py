@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import TopicAuthorizationFailedError
 from kafka_service import ROOT, ServiceWorker, spawn
 from kafka_workers import Worker
 from real_kafka import free_ports
@@ -48,6 +50,7 @@ class Site:
             "service": {"app_id": self.name, "data_dir": str(self.folder / "data"), "web_port": self.port},
             "keys": {"dir": str(self.folder / "keys")},
             "mode": "armed",
+            "limits": [{"scope": "agent:bounded", "tokens": 10_000, "per": "day"}],
             "logs": {"format": "text"},
         }
 
@@ -144,6 +147,31 @@ async def test_with_a_password_and_with_a_certificate_all_works_by_settings_alon
         assert ("\nfail" in said, code) == (False, 0), said
     finally:
         for each in (worker, *(gateway for gateway, _ in gateways)):
+            await each.end(signal.SIGTERM)
+
+
+async def test_a_gateway_obeys_the_limits_that_it_may_read_and_can_not_write_its_own(
+    site: Site, secured: Secured
+) -> None:
+    by_certificate = secured.by_certificate()
+    worker = ServiceWorker(await spawn("run", "--config", site.config(secured.by_password())), site.port)
+    gateway, port = await sidecar(site, by_certificate)
+    try:
+        await worker.up()
+
+        async def is_refused() -> bool:
+            # The service wrote the limit and this gateway's share of it.
+            return checked(port, "bounded") == 403 and checked(port, "free") == 200
+
+        await until(is_refused)
+        client = Settings.model_validate(site.values(by_certificate)).kafka.client_kwargs()
+        async with AIOKafkaProducer(**client) as producer:
+            for topic in ("limits", "kills"):
+                with pytest.raises(TopicAuthorizationFailedError):
+                    await producer.send_and_wait(f"{site.name}.{topic}", b"{}", key=b"rules")
+            await producer.send_and_wait(f"{site.name}.acks", b"{}", key=b"x")
+    finally:
+        for each in (worker, gateway):
             await each.end(signal.SIGTERM)
 
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from aiohttp.test_utils import TestClient, TestServer
 
+from alerts.apportion import Holding
 from streams.effects import Counts
 from streams.metrics import TEAMS_MAX, Metrics, document
+from streams.noting import note_limits
 from streams.probes import make_web
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
@@ -44,6 +46,18 @@ def test_a_state_that_no_gateway_is_in_disappears() -> None:
     text = metrics.render()[0].decode()
     assert 'brakeline_gateways{state="live"} 3.0' in text
     assert "stale" not in re.sub(r"#.*", "", text)
+
+
+def test_a_person_sees_how_much_of_a_limit_each_gateway_holds() -> None:
+    metrics = Metrics()
+    note_limits(metrics, [Holding("gw-1", "usd", 0.7, 0.6), Holding("gw-2", "usd", 0.3, 0.0)], {"gw-1": 4})
+    text = metrics.render()[0].decode()
+    assert 'brakeline_limit_share{gateway="gw-1",limit="usd"} 0.7' in text
+    assert 'brakeline_limit_used{gateway="gw-1",limit="usd"} 0.6' in text
+    assert 'brakeline_limit_open_calls{gateway="gw-1"} 4.0' in text
+
+    note_limits(metrics, [Holding("gw-2", "usd", 1.0, 0.0)], {"gw-2": 0})
+    assert "gw-1" not in metrics.render()[0].decode()
 
 
 def test_every_metric_has_a_meaning_and_stands_in_the_document() -> None:

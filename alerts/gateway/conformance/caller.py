@@ -19,11 +19,20 @@ class OrderError(Exception):
     """The command that kills or releases has failed; the message says how."""
 
 
+class Broken(Exception):
+    """A promise that isn't kept; the message says what was seen instead."""
+
+
+class NotTried(Exception):
+    """A promise that can't be tried with what is given; the message says what it needs."""
+
+
 class Target(Struct, frozen=True, kw_only=True):
     """The gateway, and whom to try it with. Header values are secrets: they are never printed.
 
     `caller` are the headers of the one that is killed, `other` those of somebody who may work on. Without `kill`
-    the caller is taken to be killed already, and `release` is not tried.
+    the caller is taken to be killed already, and `release` is not tried. `gated` and `gated_body` are of a call that a
+    gate holds.
     """
 
     url: str
@@ -33,6 +42,13 @@ class Target(Struct, frozen=True, kw_only=True):
     kill: Order | None = None
     release: Order | None = None
     cuts_streams: bool = False
+    gated: Mapping[str, str] = {}
+    gated_body: bytes = b""
+    approve: Callable[[str], Awaitable[None]] | None = None
+    """Approves a request by its id."""
+    limit_calls: int = 0
+    """How many calls the limits leave to each run whose id begins with `conformance-`."""
+    run_header: str = "x-run-id"
     deadline_s: float = 5.0
 
 
@@ -66,9 +82,11 @@ class Caller:
         self.target = target
         self._session = session
 
-    async def call(self, headers: Mapping[str, str] | None = None, *, stream: bool = False) -> Answer:
+    async def call(
+        self, headers: Mapping[str, str] | None = None, *, stream: bool = False, body: bytes = b""
+    ) -> Answer:
         """Make one call; of a stream that is let through only the head is read."""
-        async with self._open(self.target.caller if headers is None else headers, stream) as response:
+        async with self._open(self.target.caller if headers is None else headers, stream, body) as response:
             content = b"" if stream and response.status < 400 else await response.read()
             return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
 
@@ -76,17 +94,21 @@ class Caller:
         """Begin a stream."""
         return Stream(await self._open(self.target.caller, stream=True))
 
-    async def until(self, holds: Callable[[Answer], bool]) -> tuple[Answer, float]:
+    async def until(
+        self, holds: Callable[[Answer], bool], headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> tuple[Answer, float]:
         """Call until an answer is as wanted or the deadline is over; return it with the milliseconds that it took."""
         began_s = time.perf_counter()
-        answer = await self.call()
+        answer = await self.call(headers, body=body)
         while not holds(answer) and time.perf_counter() - began_s < self.target.deadline_s:
             await asyncio.sleep(POLL_S)
-            answer = await self.call()
+            answer = await self.call(headers, body=body)
         return answer, 1000 * (time.perf_counter() - began_s)
 
-    def _open(self, headers: Mapping[str, str], stream: bool) -> Any:
-        body = json.dumps({**json.loads(self.target.body), "stream": True}) if stream else self.target.body
+    def _open(self, headers: Mapping[str, str], stream: bool, body: bytes = b"") -> Any:
+        body = body or self.target.body
+        if stream:
+            body = json.dumps({**json.loads(body), "stream": True}).encode()
         given = {"content-type": "application/json", **headers}
         return self._session.post(self.target.url, data=body, headers=given)
 

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import shlex
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
@@ -26,6 +27,12 @@ that do it:
 
 Without --kill the caller has to be killed already, and less is tried. With --provider it is the model provider and
 counts what reaches it: point the gateway there. Whatever happens, what was killed is released.
+
+Gates and limits are tried where your settings have one for the purpose:
+
+  --gated 'authorization: Bearer KEY-OF-GATED' --approve 'brakeline approve {id} --once --reason conformance'
+  --limit-calls 5      with `limits: [{scope: "run:conformance-*", steps: 5}]`
+
 Exit code: 0 all that was tried holds, 1 a promise is broken, 2 nothing could be said.
 """
 
@@ -48,6 +55,13 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser.add_argument("--body", default=BODY, help="JSON body of a call (a short chat completion)")
     parser.add_argument("--provider", metavar="HOST:PORT", help="be the provider there, and count what reaches it")
     parser.add_argument("--cuts-streams", action="store_true", help="the gateway promises to cut streams in flight")
+    parser.add_argument(
+        "--gated", action="append", default=[], metavar="'NAME: VALUE'", help="header of a caller whom a gate holds"
+    )
+    parser.add_argument("--gated-body", metavar="JSON", help="body of a call that a gate holds (as --body)")
+    parser.add_argument("--approve", metavar="COMMAND", help="approves that call; {id} stands for the request's id")
+    parser.add_argument("--limit-calls", type=int, default=0, metavar="N", help="calls that a limit leaves to a run")
+    parser.add_argument("--run-header", default="x-run-id", metavar="NAME", help="what tells the run (x-run-id)")
     parser.add_argument("--deadline", type=float, default=5.0, metavar="S", help="how long a kill may take (5 s)")
     parser.add_argument("--json", action="store_true", dest="as_json", help="one JSON line a promise")
 
@@ -66,22 +80,36 @@ def target_of(given: argparse.Namespace) -> Target:
     """Read the options; raise ValueError that names the one that can't be used."""
     if urlsplit(given.url).scheme not in ("http", "https"):
         raise ValueError(f"--url is {given.url!r}: write http:// or https://, host, port and path")
-    try:
-        is_object = isinstance(msgspec.json.decode(given.body), dict)
-    except msgspec.DecodeError:
-        is_object = False
-    if not is_object:
-        raise ValueError(f"--body is {given.body[:60]!r}: write a JSON object")
+    if given.limit_calls < 0:
+        raise ValueError(f"--limit-calls is {given.limit_calls}: write how many calls a run may make")
+    if given.approve is not None and "{id}" not in given.approve:
+        raise ValueError("--approve names no {id}: that stands for the request's id")
     return Target(
         url=given.url,
-        body=given.body.encode(),
+        body=body_of(given.body, "--body"),
         caller=headers_of(given.caller, "--caller"),
         other=headers_of(given.other, "--other"),
         kill=order_of(given.kill),
         release=order_of(given.release),
         cuts_streams=given.cuts_streams,
+        gated=headers_of(given.gated, "--gated"),
+        gated_body=b"" if given.gated_body is None else body_of(given.gated_body, "--gated-body"),
+        approve=approval_of(given.approve),
+        limit_calls=given.limit_calls,
+        run_header=given.run_header,
         deadline_s=given.deadline,
     )
+
+
+def body_of(text: str, option: str) -> bytes:
+    """Return a JSON object as it is sent; raise ValueError for anything else."""
+    try:
+        is_object = isinstance(msgspec.json.decode(text), dict)
+    except msgspec.DecodeError:
+        is_object = False
+    if not is_object:
+        raise ValueError(f"{option} is {text[:60]!r}: write a JSON object")
+    return text.encode()
 
 
 def headers_of(lines: list[str], option: str) -> dict[str, str]:
@@ -100,16 +128,24 @@ def order_of(command: str | None) -> Order | None:
     if command is None:
         return None
     words = shlex.split(command)
+    return lambda: _ordered(words)
 
-    async def order() -> None:
-        process = await asyncio.create_subprocess_exec(
-            *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-        said, _ = await process.communicate()
-        if process.returncode:
-            raise OrderError(f"{words[0]} ended with {process.returncode}: {said.decode(errors='replace').strip()}")
 
-    return order
+def approval_of(command: str | None) -> Callable[[str], Awaitable[None]] | None:
+    """Return what runs a command with the id of a request."""
+    if command is None:
+        return None
+    words = shlex.split(command)
+    return lambda approval: _ordered([word.replace("{id}", approval) for word in words])
+
+
+async def _ordered(words: list[str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await process.communicate()
+    if process.returncode:
+        raise OrderError(f"{words[0]} ended with {process.returncode}: {said.decode(errors='replace').strip()}")
 
 
 async def _run(target: Target, address: str | None, *, as_json: bool) -> int:

@@ -5,20 +5,13 @@ from typing import Literal
 
 from msgspec import Struct
 
-from .caller import KILLED, Answer, Caller, Stream
+from .caller import KILLED, Answer, Broken, Caller, NotTried, Stream
 from .provider import Provider
+from .spending import Spending
 
 FIELDS = ("type", "code", "message", "scope", "reason", "kill_id", "until", "release_url")
 LIES = ("x-brakeline-agent", "x-brakeline-team", "x-claimed-agent", "x-claimed-team")
 CHUNKS_AFTER = 1
-
-
-class Broken(Exception):
-    """A promise that isn't kept; the message says what was seen instead."""
-
-
-class NotTried(Exception):
-    """A promise that can't be tried with what is given; the message says what it needs."""
 
 
 class Result(Struct, frozen=True):
@@ -42,6 +35,7 @@ class Trial:
 
     async def run(self) -> AsyncIterator[Result]:
         """Yield a result for each promise; raise OrderError or aiohttp.ClientError when nothing can be said."""
+        spending = Spending(self._caller, self._provider)
         steps: dict[str, Callable[[], Awaitable[str]]] = {
             "a call passes before the kill": self._passes,
             "a stream passes before the kill": self._streams,
@@ -54,6 +48,9 @@ class Trial:
             "what a client says of itself frees nobody": self._sees_through_lies,
             "others work on": self._lets_others_work,
             "a release lets it work again": self._releases,
+            "a gate holds a call until a person decides": spending.is_held,
+            "an approval lets the call out": spending.goes_out,
+            "a burst of calls doesn't pass a limit": spending.stays_within,
         }
         try:
             for promise, step in steps.items():

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from gating import DEAR, Bench
+from gating import DEAR, PLAIN, Bench
 from hypothesis import given
 from hypothesis import strategies as st
 from signing import APPROVER, DETECTOR, STRANGER, command
@@ -15,6 +15,7 @@ from alerts.gateway.estimate import read_request
 from alerts.gateway.guard import Kind
 from alerts.gateway.identity import Denial, Identity, denial_body, denial_headers
 from alerts.gateway.limits import Gate
+from alerts.gateway.pricing import UNKNOWN, PriceList, UnitPrice
 from alerts.gateway.wire import State
 
 A = Identity(agent="a", team="t", run="r1", model="opus-4")
@@ -157,13 +158,19 @@ def test_a_gateway_that_hears_nothing_any_more_goes_on_holding() -> None:
         (Gate(name="g", teams=("lab",)), {"team": "lab"}, {"team": "shop"}),
         (Gate(name="g", tools=("shell*",)), {"tools": ("read", "shell_exec")}, {"tools": ("read",)}),
         (Gate(name="g", over_micro_usd=1_000), {"tokens": 1_000}, {"tokens": 999}),
+        (Gate(name="g", output_usd_per_mtok=15.0), {"model": "anthropic/sonnet"}, {"model": "mini"}),
+        (Gate(name="g", output_usd_per_mtok=15.0), {"model": "nobody-knows-it"}, {"model": "mini"}),
+        (Gate(name="g", output_usd_per_mtok=15.0), {"model": ""}, {"model": "mini"}),
         (Gate(name="g", models=("o*",), over_micro_usd=9), {"model": "o3", "tokens": 9}, {"model": "o3", "tokens": 8}),
     ],
 )  # fmt: skip
 def test_a_gate_holds_the_calls_to_which_all_of_it_applies(gate: Gate, held: Any, free: Any) -> None:
     def allowed(model: str = "m", tokens: int = 1, tools: tuple[str, ...] = (), **fields: str) -> bool:
         who = Identity(**({"agent": "x"} | fields), model=model)
-        return Bench(gate).check(who, load=Load(tokens, 0, tools=tools)).allowed
+        bench = Bench(gate)
+        price = {"sonnet": UnitPrice(3.0, 0.3, 15.0), "mini": UnitPrice(0.2, 0.1, 14.9)}
+        bench.guard.budget.prices = PriceList(price, UNKNOWN if gate.output_usd_per_mtok else PLAIN)
+        return bench.check(who, load=Load(tokens, 0, tools=tools)).allowed
 
     assert (allowed(**held), allowed(**free)) == (False, True)
 

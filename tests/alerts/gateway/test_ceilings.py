@@ -121,6 +121,18 @@ def test_what_is_over_is_dropped_as_calls_settle_not_as_they_are_checked() -> No
     assert (len(accounts), accounts.forgotten) == (100, 0)
 
 
+def test_a_run_that_is_refused_is_known_when_a_person_releases_it() -> None:
+    accounts = Ceilings([Limit("run:*", "tokens", "run", 1_000), Limit("run:*", "depth", "run", 0)])
+    deep = Caller("agent:a", "", ("run:deep", "run:root"))
+    assert isinstance(accounts.reserve(deep, Use(), 0.0), Over)
+    for number in range(10):
+        ticket = accounts.reserve(Caller("agent:a", "", (f"run:{number}",)), Use(), 1.0)
+        assert isinstance(ticket, Ticket)
+        accounts.settle(ticket, Use())
+    accounts.release("run:deep", 2.0)
+    assert isinstance(accounts.reserve(deep, Use(), 3.0), Ticket)
+
+
 def test_a_release_of_any_of_a_whole_fleet_that_calls_in_a_run_begins_it_anew() -> None:
     accounts = Ceilings([Limit("run:*", "tokens", "run", 1_000)])
     fleet = [Caller(f"agent:{number}", "", ("run:r",)) for number in range(100)]

@@ -1,5 +1,6 @@
 """One behaviour for all adapters. A new one gets the suite by one line in ADAPTERS."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from real_gateways import needs
 
 from alerts.gateway.asking import Asked
 from alerts.gateway.fake import FakeGateway
-from alerts.gateway.limits import Gate
+from alerts.gateway.limits import Gate, Limit
 
 LITELLM = pytest.param("litellm", id="litellm", marks=[needs("litellm"), pytest.mark.timeout(300)])
 CUTS_STREAMS = [
@@ -133,6 +134,27 @@ async def test_a_call_at_a_gate_waits_for_a_person_and_goes_out_exactly_as_appro
     gateway.deny(approval, asked)
     assert (await adapter.call("a")).error["code"] == "approval_denied"
     assert upstream.calls == 4
+
+
+@every
+async def test_a_burst_does_not_pass_a_limit_and_a_release_begins_it_anew(
+    adapter: Adapter, gateway: FakeGateway, upstream: Upstream
+) -> None:
+    gateway.limit(Limit("agent:a", "steps", "day", 3))
+
+    replies = await asyncio.gather(*(adapter.call("a") for _ in range(8)))
+
+    refused = [reply for reply in replies if reply.status != 200]
+    assert (len(refused), upstream.calls) == (5, 3)
+    for reply in refused:
+        error = reply.error
+        assert (reply.status, error["code"], error["scope"]) == (403, "limit_reached", "agent:a")
+        assert reply.headers["x-should-retry"] == "false"
+        assert error["until"] == 86_400.0
+        assert error["reason"] == "agent:a has 3 steps a day; 3 steps used or reserved, this call may take 1 steps"
+    assert (await adapter.call("b")).status == 200
+    gateway.release("agent:a")
+    assert (await adapter.call("a")).status == 200
 
 
 @cutting

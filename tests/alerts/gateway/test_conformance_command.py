@@ -15,16 +15,27 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from real_gateways import needs
 
+from alerts.gateway.asking import Asked
 from alerts.gateway.conformance.caller import Caller, Target
 from alerts.gateway.conformance.command import BODY
 from alerts.gateway.conformance.provider import Provider
 from alerts.gateway.conformance.trial import Result, Trial
 from alerts.gateway.fake import FakeGateway
+from alerts.gateway.identity import Identity, denial_body, denial_headers
+from alerts.gateway.limits import Gate, Limit
 from alerts.gateway.main import main
 from alerts.gateway.sidecar import Sidecar
 
 A, B = {"authorization": "Bearer key-of-a"}, {"authorization": "Bearer key-of-b"}
 PATH = "/v1/chat/completions"
+
+
+GATED = {"authorization": "Bearer key-of-gated"}
+SPENDING = [
+    "a gate holds a call until a person decides",
+    "an approval lets the call out",
+    "a burst of calls doesn't pass a limit",
+]
 
 
 class Bench:
@@ -82,9 +93,47 @@ async def test_a_proxy_with_the_sidecar_keeps_every_promise_but_cutting(name: st
             results = await bench.try_out(f"http://127.0.0.1:{ports['proxy']}")
 
     untried = ["a stream passes before the kill", "a stream in flight is cut within one chunk"]
-    assert [r for r in results.values() if r.outcome != "ok" and r.promise not in untried] == []
+    assert [r for r in results.values() if r.outcome != "ok" and r.promise not in [*untried, *SPENDING]] == []
     assert [results[promise].outcome for promise in untried] == ["not tried", "not tried"]
     assert results["a refused call never reaches the provider"].why == "0 of 5 calls"
+
+
+@asynccontextmanager
+async def limited(bench: Bench) -> AsyncIterator[str]:
+    """A gateway with a gate and a limit, by headers that it has made sure of itself."""
+    app = web.Application()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        who = Identity(agent=request.headers["authorization"].rpartition("-")[2], run=request.headers["x-run-id"])
+        refused = bench.gateway.check(who)
+        if not refused.allowed:
+            return web.Response(status=403, body=denial_body(refused), headers=denial_headers(refused))
+        return await bench.provider._answer(request)
+
+    app.router.add_post(PATH, answer)
+    async with TestServer(app) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+async def test_gates_and_limits_are_tried_where_there_are_some_for_it() -> None:
+    bench = Bench()
+    bench.gateway.gate(Gate(name="all", agents=("gated",)))
+    bench.gateway.limit(Limit("run:conformance-*", "steps", "run", 5))
+
+    async def approve(approval: str) -> None:
+        bench.gateway.approve(approval, "once", Asked(gate="all", agent="agent:gated", run="r"))
+
+    given: dict[str, Any] = {"caller": {**A, "x-run-id": "r"}, "other": {**B, "x-run-id": "s"}, "limit_calls": 5}
+    async with limited(bench) as url:
+        kept = await bench.try_out(url, **given, gated={**GATED, "x-run-id": "r"}, approve=approve)
+        bench.gateway.limit(Limit("run:conformance-*", "steps", "run", 6))
+        broken = await bench.try_out(url, **given, gated={**B, "x-run-id": "s"})
+
+    assert [kept[promise].outcome for promise in SPENDING] == ["ok"] * 3, [kept[promise].why for promise in SPENDING]
+    assert kept[SPENDING[2]].why == "5 of 15 calls passed, 5 may"
+    assert [broken[promise].outcome for promise in SPENDING] == ["broken", "not tried", "broken"]
+    assert broken[SPENDING[0]].why.startswith("200 ")
+    assert broken[SPENDING[2]].why.startswith("6 of 15 calls passed, 5 may")
 
 
 async def test_a_gateway_that_checks_nothing_is_told_so_and_what_was_killed_is_released() -> None:
@@ -160,6 +209,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["--url", "gateway:80"], "--url is 'gateway:80': write http:// or https://"),
         (["--url", "http://x/", "--caller", "Bearer secret"], "--caller number 1 is no header: write 'NAME: VALUE'"),
         (["--url", "http://x/", "--body", "[]"], "--body is '[]': write a JSON object"),
+        (["--url", "http://x/", "--gated-body", "7"], "--gated-body is '7': write a JSON object"),
+        (["--url", "http://x/", "--approve", "brakeline approve"], "--approve names no {id}"),
         (["--url", "http://127.0.0.1:1/"], "Cannot connect to host 127.0.0.1:1"),
     ],
 )
@@ -189,7 +240,7 @@ async def test_the_command_prints_a_row_for_each_promise_and_ends_with_1_if_one_
         said, _ = await process.communicate()
     rows = [json.loads(line) for line in said.splitlines()]
     assert process.returncode == 1
-    assert len(rows) == 11
+    assert len(rows) == 14
     assert {row["outcome"] for row in rows} == {"ok", "broken", "not tried"}
     assert not killed.exists()
     assert bench.provider.calls == 0

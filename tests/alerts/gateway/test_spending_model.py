@@ -181,7 +181,7 @@ class Spenders(RuleBasedStateMachine):
         self.stopped.pop(scope, None)
         self.ledger.release(scope)
         if again and self.ledger.calls:
-            self._call(data.draw(st.sampled_from(self.ledger.calls)))
+            self._call(data.draw(st.sampled_from(self.ledger.calls[-4:])))
 
     @precondition(lambda self: self.asked)
     @rule(
