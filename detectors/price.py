@@ -10,11 +10,22 @@ from detectors.row import Memory, Row
 _MODELS_KEPT: Final = 12
 
 
+class Uses(Memory):
+    """How many calls a model had."""
+
+    def __init__(self) -> None:
+        self.calls = 1.0
+
+    def carry(self, row: Row) -> None:
+        """Name the field."""
+        self.calls = row.real(self.calls)
+
+
 class PriceMemory(Memory):
     """The models used, each with its calls; how many runs there were; the suspect model at hand."""
 
     def __init__(self) -> None:
-        self.models: dict[str, float] = {}
+        self.models: dict[str, Uses] = {}
         self.dearest = 0.0
         self.runs = 0
         self.suspect = ""
@@ -25,7 +36,11 @@ class PriceMemory(Memory):
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
-        self.models = row.amounts(self.models)
+        for model in row.texts(list(self.models)):
+            uses = self.models.get(model)
+            if uses is None:
+                uses = self.models[model] = Uses()
+            uses.carry(row)
         self.dearest = row.real(self.dearest)
         self.runs = row.whole(self.runs)
         self.suspect = row.text(self.suspect)
@@ -41,11 +56,11 @@ class PriceMemory(Memory):
 
     def accept(self, model: str, price: float) -> None:
         """Take a model as usual from now on."""
-        self.models[model] = 1.0
+        self.models[model] = Uses()
         self.dearest = max(self.dearest, price)
         self.suspect = ""
         if len(self.models) > _MODELS_KEPT:
-            del self.models[min(self.models, key=lambda name: self.models[name])]
+            del self.models[min(self.models, key=lambda name: self.models[name].calls)]
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,7 @@ class Price(Detector):
         call = scene.call
         known = memory.models.get(call.model)
         if known is not None:
-            memory.models[call.model] = known + 1.0
+            known.calls += 1.0
             self._count_run(memory, scene)
             return memory, CALM
         price = float(call.input_micro_usd_per_mtok)

@@ -39,15 +39,17 @@ class Verdict:
     sure: bool = False
 
 
-@dataclass(frozen=True)
 class Weighed:
-    """The combined value, and which detector speaks for it."""
+    """The combined value, and which detector speaks for it. Made often, so no frozen dataclass, which takes long."""
 
-    value: float
-    detector: str
-    score: Score
-    alert_only: bool = False
-    sure: bool = False
+    def __init__(
+        self, value: float, detector: str, score: Score, *, alert_only: bool = False, sure: bool = False
+    ) -> None:
+        self.value = value
+        self.detector = detector
+        self.score = score
+        self.alert_only = alert_only
+        self.sure = sure
 
 
 _CALM: Final = Weighed(0.0, "", Score(0.0, ""))

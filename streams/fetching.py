@@ -158,9 +158,11 @@ def _append(records: Any, columns: _Columns, sparse: bool) -> None:
         offsets, timestamps_ms, values = read(batch)
         # A fetch returns whole record batches: the first may begin before the position.
         skipped = bisect_left(offsets, columns.end)
-        columns.offsets.extend(offsets[skipped:])
-        columns.timestamps_ms.extend(timestamps_ms[skipped:])
-        columns.values.extend(values[skipped:])
+        if skipped:
+            offsets, timestamps_ms, values = offsets[skipped:], timestamps_ms[skipped:], values[skipped:]
+        columns.offsets += offsets
+        columns.timestamps_ms += timestamps_ms
+        columns.values += values
     columns.end = max(columns.end, batch.next_offset)
 
 

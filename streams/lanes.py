@@ -120,11 +120,11 @@ def joined(batches: Sequence[RecordBatch]) -> RecordBatch:
     """Return consecutive batches of a partition as one."""
     if len(batches) == 1:
         return batches[0]
-    first = batches[0]
-    return RecordBatch(
-        first.topic,
-        first.partition,
-        [offset for batch in batches for offset in batch.offsets],
-        [timestamp for batch in batches for timestamp in batch.timestamps_ms],
-        [value for batch in batches for value in batch.values],
-    )
+    offsets: list[int] = []
+    timestamps_ms: list[int] = []
+    values: list[bytes | None] = []
+    for batch in batches:
+        offsets += batch.offsets
+        timestamps_ms += batch.timestamps_ms
+        values += batch.values
+    return RecordBatch(batches[0].topic, batches[0].partition, offsets, timestamps_ms, values)
