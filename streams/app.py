@@ -35,7 +35,7 @@ from streams.teams import Teams
 from streams.teamwork import Teamwork
 from streams.topology import NAMES, state_name
 from streams.transport import TopicPartition
-from streams.watchdog import Liveness, Watchdog
+from streams.watchdog import Liveness, Watchdog, underway
 from streams.web.assembly import WorkersPage
 from streams.worker import BatchApp, WorkerError, make_app, on_batches, run
 
@@ -239,7 +239,7 @@ class Service:
         """End the process when there is work and none of it is done: a restart is the way out of a silent stall."""
         watchdog = Watchdog(self.clock, self.settings.service.watchdog_s)
         while True:
-            self.liveness = watchdog.look(self.app.progress())
+            self.liveness = watchdog.look(underway(self.app.progress(), self.shards.applied()))
             if self.liveness.stalled:
                 raise WorkerError(self.liveness.trouble)
             await asyncio.sleep(2.0)

@@ -104,6 +104,10 @@ class Shards:
         for engine in self.engines.values():
             engine.reconfigure(rules, judge, prices)
 
+    def applied(self) -> dict[tuple[str, int], int]:
+        """Return the last offset that each engine has applied."""
+        return {partition: engine.rows.shard.offset for partition, engine in self.engines.items()}
+
     def drop(self, topic: str, partition: int) -> None:
         """Forget a partition that another worker has now."""
         self.engines.pop((topic, partition), None)

@@ -27,6 +27,28 @@ class Standing(Protocol):
     def done(self) -> int | None: ...  # noqa: D102
 
 
+Standings = Mapping[tuple[str, int], Standing]
+
+
+class Underway(Struct, frozen=True):
+    """Where a partition stands, in the middle of a batch too: `done` is no offset, but changes with all that is done."""
+
+    lag: int
+    done: int | None
+
+
+def underway(standings: Standings, applied: Mapping[tuple[str, int], int]) -> Standings:
+    """Add to what is acknowledged what has been applied: a batch may take longer than a stall.
+
+    >>> underway({("e", 0): Underway(9, 100), ("e", 1): Underway(9, None)}, {("e", 0): 150})
+    {('e', 0): Underway(lag=9, done=250), ('e', 1): Underway(lag=9, done=None)}
+    """
+    return {
+        partition: Underway(found.lag, None if found.done is None else found.done + applied.get(partition, 0))
+        for partition, found in standings.items()
+    }
+
+
 class Liveness(Struct, frozen=True):
     """What a probe is told."""
 
@@ -55,7 +77,7 @@ class Watchdog:
         self._waiting = 0
         self._seen_s = clock_s()
 
-    def look(self, standings: Mapping[tuple[str, int], Standing]) -> Liveness:
+    def look(self, standings: Standings) -> Liveness:
         """Compare with the last look, partition by partition: one that stands still hides behind the others."""
         now_s = self._clock_s()
         if not standings:

@@ -1,7 +1,7 @@
 """A partition that stands still is seen, a worker without work isn't."""
 
 from streams.ledger import Progress
-from streams.watchdog import Watchdog
+from streams.watchdog import Watchdog, underway
 
 A, B = ("events", 0), ("events", 1)
 
@@ -41,3 +41,12 @@ def test_a_rebalance_that_never_ends_counts_as_standing_still_when_there_was_wor
 
     assert dog.look({}).stalled
     assert dog.look({}).lag == 4
+
+
+def test_a_batch_that_takes_longer_than_a_stall_is_none_as_long_as_it_moves() -> None:
+    clock, seen = Clock(), []
+    dog = Watchdog(clock, stall_s=60)
+    for clock.now_s, applied in ((0, 5), (50, 40), (100, 80), (161, 80)):
+        seen.append(dog.look(underway({A: Progress(1000, 5)}, {A: applied})).stalled)
+
+    assert seen == [False, False, False, True]
