@@ -31,7 +31,7 @@ Standings = Mapping[tuple[str, int], Standing]
 
 
 class Underway(Struct, frozen=True):
-    """Where a partition stands, in the middle of a batch too: `done` is no offset, but changes with all that is done."""
+    """Where a partition stands, in the middle of a batch too: `done` is no offset, but grows with all that is done."""
 
     lag: int
     done: int | None
