@@ -12,6 +12,8 @@ STALE_S = 10.0
 GONE_S = 3600.0
 ORDERS_MAX = 10_000
 NAMED_MAX = 3
+SECONDS_FROM_S = 10.0
+"""A gateway that comes later than this was away: nobody wants that in milliseconds."""
 LIVE, UNTRUSTED = "live", "untrusted"
 
 
@@ -134,7 +136,8 @@ class Coverage:
             return "no gateway has reported"
         words, took = f"obeyed by {len(obeying)} of {len(live)}", self._took.get(name, {})
         if obeying and all(gateway in took for gateway in obeying):
-            words += f" in {1000 * max(took[gateway] for gateway in obeying):,.0f} ms"
+            took_s = max(took[gateway] for gateway in obeying)
+            words += f" in {1000 * took_s:,.0f} ms" if took_s < SECONDS_FROM_S else f" in {took_s:,.0f} s"
         others = self.disobeying(name, now_s)
         return "; ".join([words, *named(others)]) if others else words
 

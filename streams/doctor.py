@@ -214,7 +214,7 @@ def _obedience(standing: Standing, kills: str) -> Iterator[Finding]:
         names = ", ".join(sorted(stale)[:STALE_MAX])
         yield Finding("gateways", Level.FAIL, f"{len(stale)} of {len(live)} gateways are stale: {names}.", _STALE)
     else:
-        yield Finding("gateways", Level.OK, f"{len(live)} gateways report and are live.")
+        yield Finding("gateways", Level.OK, f"Gateways that report and are live: {len(live)}.")
 
 
 _STALE = "Look at their Kafka connection; the kills they know stay in force, new ones don't reach them."

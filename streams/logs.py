@@ -11,7 +11,7 @@ Format = Literal["auto", "text", "json"]
 BURST = 5
 PAUSE_S = 30.0
 KINDS_MAX = 1_000
-NOISY = ("aiokafka", "faust", "mode", "kafka", "slack_sdk", "aiohttp.access")
+NOISY = ("watchfiles", "aiokafka", "faust", "mode", "kafka", "slack_sdk", "aiohttp.access")
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "held_back"}
 _PLAIN_AGAIN = "\x1b[0m"

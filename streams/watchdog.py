@@ -56,11 +56,13 @@ class Liveness(Struct, frozen=True):
     idle_s: float
     """Since the last progress, or since there was last nothing to do."""
     stalled: bool
+    where: str = ""
+    """The partition that has stood still for longest."""
 
     @property
     def trouble(self) -> str:
         """What a stall is, in words."""
-        return f"no progress for {self.idle_s:.0f} s while {self.lag} records wait"
+        return f"no progress{self.where and f' in {self.where}'} for {self.idle_s:.0f} s while {self.lag} records wait"
 
 
 class Watchdog:
@@ -82,19 +84,19 @@ class Watchdog:
         now_s = self._clock_s()
         if not standings:
             return self._verdict(self._waiting, self._seen_s, now_s)
-        self._seen_s, worst_s = now_s, now_s
+        self._seen_s = now_s
         for partition, standing in standings.items():
             moved = standing.done is not None and standing.done != self._done.get(partition)
             if moved and standing.done is not None:
                 self._done[partition] = standing.done
             if moved or standing.lag == 0 or partition not in self._progress_s:
                 self._progress_s[partition] = now_s
-            worst_s = min(worst_s, self._progress_s[partition])
         for gone in self._progress_s.keys() - standings.keys():
             del self._progress_s[gone]
             self._done.pop(gone, None)
         self._waiting = sum(standing.lag for standing in standings.values())
-        return self._verdict(self._waiting, worst_s, now_s)
+        worst = min(self._progress_s, key=self._progress_s.__getitem__)
+        return self._verdict(self._waiting, self._progress_s[worst], now_s, f"{worst[0]}/{worst[1]}")
 
-    def _verdict(self, lag: int, since_s: float, now_s: float) -> Liveness:
-        return Liveness(lag, now_s - since_s, stalled(lag, since_s, now_s, self._stall_s))
+    def _verdict(self, lag: int, since_s: float, now_s: float, where: str = "") -> Liveness:
+        return Liveness(lag, now_s - since_s, stalled(lag, since_s, now_s, self._stall_s), where)

@@ -71,7 +71,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 when it was asked to stop, 2 for a mistake in the settings."""
-    parser = argparse.ArgumentParser(prog="brakeline-gateway", description="Obeys Brakeline's commands at a gateway.")
+    parser = argparse.ArgumentParser(
+        prog="brakeline-gateway",
+        description="Obeys Brakeline's commands at a gateway.",
+        epilog="Exit codes: 0 stopped on request, or all promises kept; 1 one is broken; 2 wrong usage or settings.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     sidecar = commands.add_parser("sidecar", help="answer a proxy's checks over HTTP")
     sidecar.add_argument("--config", type=Path, help="TOML file; the options below override it")
@@ -96,7 +100,8 @@ def main(arguments: list[str] | None = None) -> int:
         settings = settings_of(given)
         trust = Trust.parse(settings.trust.read_bytes())
         client = settings.kafka.client()
-    except (OSError, msgspec.MsgspecError, tomllib.TOMLDecodeError, WireError) as error:
+        address_of(settings.listen)
+    except (OSError, ValueError, msgspec.MsgspecError, tomllib.TOMLDecodeError, WireError) as error:
         print(f"brakeline-gateway: {error}", file=sys.stderr)
         return 2
     asyncio.run(serve(settings, trust, client))
@@ -115,9 +120,21 @@ def settings_of(given: argparse.Namespace) -> Settings:
     return msgspec.convert(content, Settings, dec_hook=lambda _, value: Path(value))
 
 
+def address_of(listen: str) -> tuple[str, int]:
+    """Split an address to serve on; the host may be left out. Raises ValueError.
+
+    >>> address_of("0.0.0.0:8181"), address_of("8181")
+    (('0.0.0.0', 8181), ('127.0.0.1', 8181))
+    """
+    host, _, port = listen.rpartition(":")
+    if not port.isdigit() or not 0 <= int(port) <= 65_535:
+        raise ValueError(f"listen: {listen!r}: write HOST:PORT, such as 127.0.0.1:8181")
+    return host or "127.0.0.1", int(port)
+
+
 async def serve(settings: Settings, trust: Trust, client: dict[str, Any]) -> None:
     """Answer until SIGTERM or SIGINT."""
-    host, _, port = settings.listen.rpartition(":")
+    host, port = address_of(settings.listen)
     guard = Guard(settings.env, trust, time.time(), policy=settings.policy)
     prefix = settings.kafka.prefix
     feed = Feed(
@@ -143,7 +160,7 @@ async def serve(settings: Settings, trust: Trust, client: dict[str, Any]) -> Non
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop.set)
     try:
-        await web.TCPSite(runner, host or "127.0.0.1", int(port)).start()
+        await web.TCPSite(runner, host, port).start()
         print(f"brakeline-gateway: listening on {settings.listen}", flush=True)
         await stop.wait()
     finally:

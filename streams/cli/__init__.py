@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=CODES,
+    rich_markup_mode="markdown",
 )
 for group in (service, people, judgement, watching, fleet, traffic, setup, config):
     app.registered_commands += group.app.registered_commands

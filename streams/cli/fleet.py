@@ -39,9 +39,9 @@ Speed = Annotated[float, typer.Option("--speed", min=0.01, help="With --live: ti
 @app.command(rich_help_panel=PANEL)
 def simulate(
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same events.")] = 1,
-    agents: Annotated[int, typer.Option("--agents", min=1)] = 40,
-    teams: Annotated[int, typer.Option("--teams", min=1)] = 4,
-    minutes: Annotated[float, typer.Option("--minutes", min=0.1)] = 60.0,
+    agents: Annotated[int, typer.Option("--agents", min=1, help="How many there are.")] = 40,
+    teams: Annotated[int, typer.Option("--teams", min=1, help="How many they belong to.")] = 4,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="How long they work.")] = 60.0,
     runaway: Runaways = None,
     lookalike: Lookalikes = None,
     onset: Onset = None,

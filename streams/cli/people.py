@@ -36,7 +36,10 @@ def kill(
     config: ConfigOption = None,
     broker: BrokerOption = None,
 ) -> None:
-    """Stop an agent, run or team now, at every gateway. Works without the service too."""
+    """Stop an agent, run or team now, at every gateway. Works without the service too.
+
+    For example `brakeline kill run:4f1c --reason "burning" --minutes 30`. It is obeyed in shadow mode as well.
+    """
     action = Action.HOLD if hold else Action.KILL
     _order(config, broker, scope, action, reason, actor, for_s=None if minutes is None else 60 * minutes)
 
@@ -55,7 +58,10 @@ def release(
     config: ConfigOption = None,
     broker: BrokerOption = None,
 ) -> None:
-    """Let an agent, run or team work again, on probation. Works without the service too; needs the approver's key."""
+    """Let an agent, run or team work again, on probation. Works without the service too; needs the approver's key.
+
+    For example `brakeline release agent:coder-7 --reason "the loop is mended"`.
+    """
     _order(config, broker, scope, Action.RELEASE, reason, actor, seq=seq, planned=planned)
 
 
@@ -68,7 +74,7 @@ Request = Annotated[
 def approve(
     request: Request,
     reason: Reason,
-    once: Annotated[bool, typer.Option("--once", help="One call, within 15 minutes (this is what is meant).")] = False,
+    once: Annotated[bool, typer.Option("--once", help="One call, within 15 minutes; the default.")] = False,
     run: Annotated[bool, typer.Option("--run", help="The run with all below it, for a day at most.")] = False,
     span: Annotated[
         str | None,

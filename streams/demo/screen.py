@@ -1,40 +1,56 @@
 """The demo on a terminal: who calls how fast, who is refused, what it costs."""
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from streams.demo.story import Caller, Story
 
-ROWS = 12
-BAR_CELLS = 10
+ROWS_MAX = 12
+AROUND = 16
+"""Lines that are not of the table's rows: with them all fits on a terminal of 24 lines."""
+BAR_CELLS, BAR_FROM_CELLS = 10, 96
+
+
+class Screen:
+    """The screen at `now_s`, as large as the terminal allows; `note` says what is going on."""
+
+    def __init__(self, story: Story, now_s: float, note: str) -> None:
+        self._story, self._now_s, self._note = story, now_s, note
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay it out."""
+        story, now_s = self._story, self._now_s
+        rows = max(4, min(ROWS_MAX, options.size.height - AROUND))
+        fleet = _fleet(story, now_s, rows, with_bars=options.max_width >= BAR_FROM_CELLS)
+        yield Group(
+            Text(f" {self._note}" if self._note else "", style="bold cyan"),
+            Panel(fleet, title="the fleet, through a gateway that obeys", subtitle=f"gateway: {story.gateway}"),
+            Panel(_money(story, now_s), title="money"),
+            Panel(_incident(story), title="what the person on call reads"),
+        )
 
 
 def render(story: Story, now_s: float, note: str) -> RenderableType:
     """Return the screen at `now_s`; `note` says what is going on."""
-    return Group(
-        Text(f" {note}" if note else "", style="bold cyan"),
-        Panel(
-            _fleet(story, now_s), title="the fleet, through a gateway that obeys", subtitle=f"gateway: {story.gateway}"
-        ),
-        Panel(_money(story, now_s), title="money"),
-        Panel(_incident(story), title="what the person on call reads"),
-    )
+    return Screen(story, now_s, note)
 
 
-def _fleet(story: Story, now_s: float) -> RenderableType:
-    table = Table(expand=True, header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+def _fleet(story: Story, now_s: float, rows: int, *, with_bars: bool) -> RenderableType:
+    table = Table(expand=True, header_style="bold", box=box.SIMPLE_HEAD, show_edge=False, collapse_padding=True)
     for name, justify, least in (
         *(("agent", "left", 10), ("calls/min", "right", 9), ("burns/min", "right", 9)),
-        *(("", "left", BAR_CELLS), ("spent", "right", 8), ("refused", "right", 7), ("state", "left", 23)),
+        *((("", "left", BAR_CELLS),) if with_bars else ()),
+        *(("spent", "right", 8), ("refused", "right", 7), ("state", "left", 21)),
     ):
-        table.add_column(name, justify=justify, min_width=least, no_wrap=True)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, min_width=least, no_wrap=True)
     busiest = sorted(story.callers.values(), key=lambda c: (c.name != story.runaway, -c.micro_usd, c.name))
     most = max((caller.usd_per_min(now_s) for caller in busiest), default=0.0)
-    for caller in busiest[:ROWS]:
-        table.add_row(*_row(story, caller, now_s, most))
+    for caller in busiest[:rows]:
+        cells = _row(story, caller, now_s, most)
+        table.add_row(*(cells if with_bars else (*cells[:3], *cells[4:])))
     return table
 
 
@@ -59,7 +75,7 @@ def _usd(usd: float) -> str:
 def _state(story: Story, caller: Caller, now_s: float) -> tuple[str, str]:
     if caller.name == story.runaway:
         if story.worked_again_at_s is not None:
-            return "released, at work again", "bold green"
+            return "released, works again", "bold green"
         if story.released_at_s is not None:
             return "released", "green"
         if caller.state != "refused" and now_s >= story.onset_s > 0:

@@ -143,7 +143,7 @@ async def test_with_a_password_and_with_a_certificate_all_works_by_settings_alon
         await until(all_refuse)
         await until(counted)
         code, said = await site.says(by_password, "doctor")
-        assert "2 gateways report and are live" in said
+        assert "Gateways that report and are live: 2" in said
         assert ("\nfail" in said, code) == (False, 0), said
     finally:
         for each in (worker, *(gateway for gateway, _ in gateways)):

@@ -2,6 +2,7 @@
 
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
 from streams.demo.screen import render
@@ -46,7 +47,7 @@ def test_the_screen_says_of_the_runaway_what_became_of_it() -> None:
         story.called("bad", "t", now_s, micro_usd, refusal)
         states.append(shown(story, now_s))
 
-    assert ["running away" in states[0], "REFUSED" in states[1], "at work again" in states[2]] == [True] * 3
+    assert ["running away" in states[0], "REFUSED" in states[1], "works again" in states[2]] == [True] * 3
     assert "$0.50 burnt, $0.50 saved" in states[2]
     assert "$360 an hour" in states[2]
 
@@ -58,7 +59,25 @@ def test_what_is_not_as_promised_is_said() -> None:
     assert "Not as promised: refused within 10 s" in told(story, good=False)
 
 
-def shown(story: Story, now_s: float) -> str:
-    console = Console(width=100, record=True, file=StringIO())
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (100, 30), (120, 40)])
+def test_the_screen_fits_the_terminal(columns: int, lines: int) -> None:
+    story = Story("coder-1", 100.0)
+    story.incident = "KILLED run:r-137ba7cda109\n9 calls in 4 s, most of them about 57,098 tokens in and 377 out\nkill"
+    for number in range(20):
+        story.called(f"service-{number}", "t", 101.0, 500, None)
+    story.called("coder-1", "t", 104.0, 500_000, "looping")
+    story.released_at_s = 110.0
+    story.called("coder-1", "t", 111.0, 0, None)
+
+    screen = shown(story, 111.0, columns, lines).rstrip("\n").split("\n")
+
+    assert len(screen) < lines
+    assert max(map(len, screen)) <= columns
+    assert "released, works again" in "\n".join(screen)
+    assert "kill" in screen[-2]
+
+
+def shown(story: Story, now_s: float, columns: int = 100, lines: int = 40) -> str:
+    console = Console(width=columns, height=lines, record=True, file=StringIO())
     console.print(render(story, now_s, ""))
     return console.export_text()

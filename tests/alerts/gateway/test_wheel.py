@@ -28,3 +28,12 @@ assert not gateway.check(Identity(agent="a")).allowed
 assert not {{"alerts", "detectors", "streams", "brakeline"}} & set(sys.modules), "brakeline came along"
 """
     subprocess.run([sys.executable, "-I", "-c", code], check=True, cwd=tmp_path)
+
+
+def test_the_command_says_what_has_to_be_installed_for_it() -> None:
+    code = "import sys; sys.modules['aiohttp'] = None; from alerts.gateway.__main__ import run; sys.exit(run())"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("aiohttp, which isn't installed: pip install 'brakeline-gateway[sidecar]'")
