@@ -23,7 +23,6 @@ LIVE = (
     "page",
     "runbook_url",
     "dashboard_url",
-    "release_url",
 )
 """Top-level keys that are applied as they are read."""
 LIVE_LOGS = "level"

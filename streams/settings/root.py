@@ -43,8 +43,6 @@ class Settings(Section):
     notify: Notify = Notify()
     runbook_url: Url | None = None
     dashboard_url: Url | None = None
-    release_url: Url | None = None
-    """Shown to a refused caller: where a person releases."""
     page: Page = Page()
     logs: Logs = Logs()
 
