@@ -28,6 +28,8 @@ from streams.windows import HOUR_S, MINUTE_S
 _DECODE: Final = decode_one
 _FIELDS: Final = astuple
 _BODY: Final = (1 << 62) - 1
+_TS_GRAINS: Final = float(1 << 22)
+"""No two times of today differ by less than one of these in a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,6 +256,5 @@ def _body(event: Event) -> int:
     agent: i64 = hash(event.agent)
     model: i64 = hash(event.model)
     run: i64 = hash(event.run_id)
-    ts: i64 = hash(event.ts)
-    tokens: i64 = event.input_tokens << 30 | event.output_tokens
-    return (agent ^ model >> 1 ^ run >> 2 ^ ts ^ tokens) & _BODY
+    numbers: i64 = (int(event.ts * _TS_GRAINS) ^ event.input_tokens << 30 ^ event.output_tokens) & _BODY
+    return (agent ^ model >> 1 ^ run >> 2 ^ numbers) & _BODY
