@@ -106,7 +106,8 @@ class RunTrack(Memory):
     `log_growth` is the fading mean of the logarithm of what each step adds to the input, `climb_nats` the evidence
     that the context grows out of hand and `burst_nats` that it does so in its latest steps (see `snowball`),
     `astray_nats` that it goes up and down, or on for longer than is usual (see `stall`).
-    `tokens` are input and output of all its calls.
+    `idle_nats` is the evidence that steps don't take it beyond `top_tokens`, the highest input of the latest steps, and
+    `top_before_tokens`, that of the four before. `tokens` are input and output of all its calls.
     """
 
     def __init__(self, first_s: float = 0.0, last_s: float = 0.0) -> None:
@@ -125,6 +126,10 @@ class RunTrack(Memory):
         self.stall_steps = 0
         self.stall_since_s = 0.0
         self.tokens = 0
+        self.idle_nats = 0.0
+        self.idle_steps = 0
+        self.top_tokens = 0
+        self.top_before_tokens = 0
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -143,6 +148,10 @@ class RunTrack(Memory):
         self.stall_steps = row.whole(self.stall_steps)
         self.stall_since_s = row.real(self.stall_since_s)
         self.tokens = row.whole(self.tokens)
+        self.idle_nats = row.real(self.idle_nats)
+        self.idle_steps = row.whole(self.idle_steps)
+        self.top_tokens = row.whole(self.top_tokens)
+        self.top_before_tokens = row.whole(self.top_before_tokens)
 
 
 class TreeTrack(Memory):

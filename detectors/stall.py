@@ -16,6 +16,14 @@ _STAYS: Final = 0.94
 _TURNS_RUNAWAY: Final[tuple[float, ...]] = (0.5, 0.44, 0.06)
 _TURNS_HONEST: Final[tuple[float, ...]] = (0.9, 0.05, 0.05)
 _TURNS_ERRATIC: Final[tuple[float, ...]] = (0.5, 0.1, 0.4)
+# An honest step takes the context beyond where the four to eight steps before it were, time and again.
+_TOP_STEPS: Final = 4
+_BEYOND_RUNAWAY: Final = 0.15
+_BEYOND_HONEST: Final = 0.85
+_IDLE: Final = (
+    "{:.0f} steps of one run in a row at up to {:,.0f} tokens, and hardly one goes beyond those before it; "
+    "{:.0%} usually do"
+)
 _REASON: Final = (
     "{:.0f} steps of one run in {:.0f} s without a pause, and its context stays at "
     "{:,.0f} tokens; {:.0%} of its steps usually add to it"
@@ -23,7 +31,10 @@ _REASON: Final = (
 
 
 class StallMemory(Memory):
-    """How often each gap occurs within runs, how often a step adds to the context, and the calm record."""
+    """How often each gap occurs within runs, how often a step adds to the context, and the record of planned work.
+
+    `beyond` of `beyond_total` steps took the context beyond the steps before them.
+    """
 
     def __init__(self) -> None:
         self.paces = zeros(len(_PACE_HONEST))
@@ -33,6 +44,8 @@ class StallMemory(Memory):
         self.begun = 1.0
         self.continued = 19.0
         self.record = 0.0
+        self.beyond = 0.0
+        self.beyond_total = 0.0
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -43,6 +56,8 @@ class StallMemory(Memory):
         self.begun = row.real(self.begun)
         self.continued = row.real(self.continued)
         self.record = row.real(self.record)
+        self.beyond = row.real(self.beyond)
+        self.beyond_total = row.real(self.beyond_total)
 
 
 @dataclass(frozen=True)
@@ -52,14 +67,17 @@ class Stall(Detector):
     Honest steps of a long run add what was learnt to the context, and wait for tools and people. A run that does
     neither makes no progress. Both are weighed against this agent's own runs, and against agents at large while it
     is new, so it catches a runaway from its first minute. Fooled by an agent without run ids, and by a pipeline
-    that puts unrelated items through one run at full speed when it is new.
+    that puts unrelated items through one run at full speed when it is new. A second sum asks only whether steps take
+    the context beyond those before them: it is slower, and sizes that go up and down don't fool it.
 
-    `bar_nats`: evidence that justifies a kill; `prior_steps`, `memory_steps`, `berth` as in `loop`.
+    `bar_nats`: evidence that justifies a kill, `idle_bar_nats` that of the second sum; `prior_steps`,
+    `memory_steps`, `berth` as in `loop`.
     `small_tokens`: below this an input tells little by staying as it is, and the bar is `small_bar` times as high.
     `young_calls`: until then the bar of an agent is `young_bar` times as high: new code has no record to lose.
     """
 
     bar_nats: float = 23.0
+    idle_bar_nats: float = 30.0
     bar_nats_max: float = 120.0
     berth: float = 1.5
     fade_s: float = 5400.0
@@ -80,6 +98,7 @@ class Stall(Detector):
         memory = StallMemory()
         memory.paces, memory.paces_total = scaled(_PACE_HONEST, self.prior_steps), self.prior_steps
         memory.turns, memory.turns_total = scaled(_TURNS_HONEST, self.prior_steps), self.prior_steps
+        memory.beyond, memory.beyond_total = _BEYOND_HONEST * self.prior_steps, self.prior_steps
         return memory
 
     def step(self, memory: StallMemory, scene: Scene) -> tuple[StallMemory, Score]:
@@ -89,6 +108,7 @@ class Stall(Detector):
             return memory, CALM
         if not run.calls or not call.run:
             memory.begun += 1.0
+            run.top_tokens = call.input_tokens
             return memory, CALM
         lasting = min(self.lasting_nats_max, log((memory.begun + memory.continued) / memory.continued))
         gap_s = call.now_s - run.last_s
@@ -109,17 +129,43 @@ class Stall(Detector):
             run.stall_nats, run.stall_steps = total, run.stall_steps + 1
         if total < self.learn_below_nats:
             self._learn(memory, i, turn, max(0.1, 5.0 / (5.0 + run.calls)))
+        self._idle(memory, scene, gap_s)
         bar = min(max(self.bar_nats, self.berth * memory.record), self.bar_nats_max)
-        if call.input_tokens < self.small_tokens:
-            bar *= self.small_bar
-        elif scene.agent_calls < self.young_calls:
+        bar *= self.small_bar if call.input_tokens < self.small_tokens else 1.0
+        idle = run.idle_nats * self.bar_nats / (self.idle_bar_nats * bar)
+        if call.input_tokens >= self.small_tokens and scene.agent_calls < self.young_calls:
             bar *= self.young_bar
-        if total < SPEAK_FROM * bar:
-            return memory, CALM
-        span_s = max(1.0, call.now_s - run.stall_since_s)
+        value = max(total / bar, idle)
+        return memory, CALM if value < SPEAK_FROM else self._say(memory, scene, value, idle)
+
+    def _idle(self, memory: StallMemory, scene: Scene, gap_s: float) -> None:
+        """Weigh whether this step took the context beyond the highest of the four to eight before it."""
+        call, run = scene.call, scene.run
+        beyond = call.input_tokens > max(run.top_tokens, run.top_before_tokens)
+        share = memory.beyond / memory.beyond_total
+        nats = log(_BEYOND_RUNAWAY / share) if beyond else log((1.0 - _BEYOND_RUNAWAY) / max(1e-3, 1.0 - share))
+        nats += scene.lasting_nats + max(-self.slow_nats_max, min(scene.pace_nats, 1.0))
+        total = run.idle_nats * (exp(-gap_s / self.fade_s) - self.forget) + min(nats, self.step_nats_max)
+        run.idle_nats, run.idle_steps = (total, run.idle_steps + 1) if total > 0.0 else (0.0, 0)
+        run.top_tokens = max(run.top_tokens, call.input_tokens)
+        if run.calls % _TOP_STEPS == 0:
+            run.top_before_tokens, run.top_tokens = run.top_tokens, call.input_tokens
+        if total < self.learn_below_nats:
+            weight = max(0.1, 5.0 / (5.0 + run.idle_steps))
+            memory.beyond += weight if beyond else 0.0
+            memory.beyond_total += weight
+            if memory.beyond_total > self.memory_steps:
+                memory.beyond *= 0.5
+                memory.beyond_total *= 0.5
+
+    def _say(self, memory: StallMemory, scene: Scene, value: float, idle: float) -> Score:
+        run = scene.run
+        if idle >= value:
+            top = float(max(run.top_tokens, run.top_before_tokens))
+            return Score(value, _IDLE, "run", (float(run.idle_steps), top, memory.beyond / memory.beyond_total))
+        span_s = max(1.0, scene.call.now_s - run.stall_since_s)
         growing = memory.turns[0] / memory.turns_total
-        numbers = (float(run.stall_steps), span_s, float(call.input_tokens), growing)
-        return memory, Score(total / bar, _REASON, "run", numbers)
+        return Score(value, _REASON, "run", (float(run.stall_steps), span_s, float(scene.call.input_tokens), growing))
 
     def _learn(self, memory: StallMemory, pace: int, turn: int, weight: float) -> None:
         memory.paces[pace] += weight
