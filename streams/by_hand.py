@@ -22,6 +22,7 @@ from alerts.gateway.keys import Role, SigningKey, Trust
 from alerts.gateway.wire import Ack, Command, WireError, decode_ack, split_scope
 from streams import audit
 from streams.assembly import keys_of, trust_file
+from streams.clocks import Clocks, measure
 from streams.commander import order_directly
 from streams.kill_topic import BY_HAND, View, Wiring
 from streams.outlet import Message, Outlet, UndeliveredError
@@ -108,6 +109,10 @@ class Hand:
         finally:
             await consumer.stop()
         return [ack for ack in found if ack.env == self._settings.keys.env]
+
+    async def clocks(self) -> Clocks:
+        """Compare the clocks of whoever speaks; takes some seconds."""
+        return await measure(self._wiring, self._trust, self._settings.keys.env, self._clock)
 
     async def order(self, decision: Decision) -> Command:
         """Have a decision carried out: by the service if one is at work, else by this process.

@@ -20,6 +20,7 @@ from alerts.gateway.obstacle import obstacle
 from alerts.gateway.wire import WireError
 from streams.assembly import keys_of, trust_file
 from streams.by_hand import Hand, NoKeysError, Standing
+from streams.clocks import Clocks
 from streams.reachable import mend, problem
 from streams.rights import lacking
 from streams.settings import Settings
@@ -28,6 +29,8 @@ from streams.topology import compare_topics
 DISK_BYTES_MIN = 1 << 30
 ANSWER_S = 5.0
 STALE_MAX = 5
+WRONG_S = 8.0
+GONE_S = 3_600.0
 
 
 class Level(StrEnum):
@@ -194,6 +197,23 @@ async def _commands(settings: Settings) -> AsyncIterator[Finding]:
         return
     for finding in _obedience(standing, kills):
         yield finding
+    spoke_s = standing.heartbeat_age_s
+    if standing.coverage.live(time.time()) or (spoke_s is not None and spoke_s < GONE_S):
+        for finding in _apart(await Hand(settings).clocks()):
+            yield finding
+
+
+def _apart(clocks: Clocks) -> Iterator[Finding]:
+    apart = clocks.apart()
+    for who, ahead_s in list(apart.items())[:STALE_MAX]:
+        where = "ahead of" if ahead_s > 0 else "behind"
+        level = Level.FAIL if abs(ahead_s) >= WRONG_S else Level.WARN
+        what = f"{who}'s clock is {abs(ahead_s):.1f} s {where} the broker's."
+        yield Finding("clocks", level, what, "Set it by NTP: kills end by it, and heartbeats of 10 s ago are stale.")
+    if clocks.here_s is not None and not apart:
+        who = "this machine's" if clocks.commander_s is None else "this machine's, the commander's"
+        gateways = f" and those of {len(clocks.gateways_s)} gateways" if clocks.gateways_s else ""
+        yield Finding("clocks", Level.OK, f"Clocks agree with the broker's: {who}{gateways}.")
 
 
 def _obedience(standing: Standing, kills: str) -> Iterator[Finding]:

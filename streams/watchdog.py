@@ -6,6 +6,8 @@ from typing import Protocol
 from msgspec import Struct
 
 STALL_S = 60.0
+BEHIND_RECORDS, PATIENCE = 10_000, 10
+"""With so many records waiting elsewhere a partition may wait for its turn: then it has so many times as long."""
 
 
 def stalled(lag: int, last_progress_s: float, now_s: float, stall_s: float = STALL_S) -> bool:
@@ -83,7 +85,7 @@ class Watchdog:
         """Compare with the last look, partition by partition: one that stands still hides behind the others."""
         now_s = self._clock_s()
         if not standings:
-            return self._verdict(self._waiting, self._seen_s, now_s)
+            return self._verdict(self._waiting, self._seen_s, now_s, self._stall_s)
         self._seen_s = now_s
         for partition, standing in standings.items():
             moved = standing.done is not None and standing.done != self._done.get(partition)
@@ -96,7 +98,10 @@ class Watchdog:
             self._done.pop(gone, None)
         self._waiting = sum(standing.lag for standing in standings.values())
         worst = min(self._progress_s, key=self._progress_s.__getitem__)
-        return self._verdict(self._waiting, self._progress_s[worst], now_s, f"{worst[0]}/{worst[1]}")
+        others_move = now_s - max(self._progress_s.values()) < self._stall_s
+        in_turn = others_move and self._waiting - standings[worst].lag >= BEHIND_RECORDS
+        stall_s = self._stall_s * (PATIENCE if in_turn else 1)
+        return self._verdict(self._waiting, self._progress_s[worst], now_s, stall_s, f"{worst[0]}/{worst[1]}")
 
-    def _verdict(self, lag: int, since_s: float, now_s: float, where: str = "") -> Liveness:
-        return Liveness(lag, now_s - since_s, stalled(lag, since_s, now_s, self._stall_s), where)
+    def _verdict(self, lag: int, since_s: float, now_s: float, stall_s: float, where: str = "") -> Liveness:
+        return Liveness(lag, now_s - since_s, stalled(lag, since_s, now_s, stall_s), where)

@@ -1,6 +1,8 @@
 """What the doctor says of each thing that can be wrong on a real broker: what it is, what to do, and the exit code."""
 
+import asyncio
 import json
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +14,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from real_kafka import free_ports
 from typer.testing import CliRunner
 
+from alerts.commands import Orders
 from alerts.gateway.keys import SigningKey, write_keys
-from alerts.gateway.wire import HEARTBEAT_KEY
+from alerts.gateway.wire import HEARTBEAT_KEY, Ack, encode_ack
+from streams.assembly import keys_of
 from streams.settings import Settings
 from streams.topology import compare_topics
 
@@ -47,17 +51,17 @@ class Patient:
         finally:
             await admin.close()
 
-    async def examined(self) -> tuple[int, Findings]:
+    async def examined(self, *levels: str) -> tuple[int, Findings]:
         """Return the exit code, and what isn't well."""
-        import asyncio
-
         path = self.folder / "brakeline.yaml"
         path.write_text(json.dumps(self.values))
         command = ["doctor", "--json", "--config", str(path)]
         from streams.cli import app
 
         result = await asyncio.to_thread(CliRunner().invoke, app, command)
-        return result.exit_code, [found for found in json.loads(result.stdout) if found["level"] == "fail"]
+        return result.exit_code, [
+            found for found in json.loads(result.stdout) if found["level"] in (levels or ("fail",))
+        ]
 
 
 @pytest.fixture
@@ -130,3 +134,36 @@ async def test_records_of_the_kill_topic_that_somebody_else_has_signed(patient: 
     assert (code, found["part"]) == (1, "commands")
     assert "1 records" in found["what"]
     assert "trust.json" in found["remedy"]
+
+
+async def test_clocks_that_are_apart(patient: Patient) -> None:
+    keys, _ = keys_of(Settings.model_validate(patient.values))
+    env, orders = "production", Orders("production", "w", keys)
+    gone = asyncio.Event()
+
+    async def speak() -> None:
+        """Be a commander a minute behind, and gateways of which one is ahead."""
+        async with AIOKafkaProducer(bootstrap_servers=patient.kafka) as producer:
+            while not gone.is_set():
+                now_s = time.time()
+                beat = orders.heartbeat(now_s - 60.0)
+                await producer.send_and_wait(f"{patient.prefix}.kills", beat, HEARTBEAT_KEY.encode())
+                for name, ahead_s in (("gw-1", 0.0), ("gw-2", 4.0)):
+                    ack = Ack(
+                        gateway=name, env=env, at=now_s + ahead_s, state="live", offset=0, epoch=0, seq=0, active=0
+                    )
+                    await producer.send_and_wait(f"{patient.prefix}.acks", encode_ack(ack))
+                await asyncio.wait([asyncio.ensure_future(gone.wait())], timeout=0.5)
+
+    speaking = asyncio.create_task(speak())
+    code, found = await patient.examined("fail", "warn")
+    gone.set()
+    await speaking
+
+    said = [each["what"] for each in found if each["part"] == "clocks"]
+    assert code == 1
+    assert [each["part"] for each in found if each["level"] == "fail"] == ["clocks"]
+    assert said[0].startswith("The commander's clock is 60.")
+    assert said[0].endswith("s behind the broker's.")
+    assert said[1].startswith(("Gateway gw-2's clock is 3.9", "Gateway gw-2's clock is 4.0"))
+    assert len(said) == 2

@@ -50,3 +50,22 @@ def test_a_batch_that_takes_longer_than_a_stall_is_none_as_long_as_it_moves() ->
         seen.append(dog.look(underway({A: Progress(1000, 5)}, {A: applied})).stalled)
 
     assert seen == [False, False, False, True]
+
+
+def test_a_partition_waits_for_its_turn_while_others_are_far_behind_but_not_for_ever() -> None:
+    clock, seen = Clock(), []
+    dog = Watchdog(clock, stall_s=60)
+    for minute in range(12):
+        clock.now_s = minute * 60.0
+        seen.append(dog.look({A: Progress(100, 5), B: Progress(10**6, minute * 100)}).stalled)
+
+    assert seen.index(True) == 10
+
+
+def test_nobody_waits_for_a_turn_where_nobody_moves() -> None:
+    clock = Clock()
+    dog = Watchdog(clock, stall_s=60)
+    dog.look({A: Progress(100, 5), B: Progress(10**6, 5)})
+    clock.now_s = 60.0
+
+    assert dog.look({A: Progress(100, 5), B: Progress(10**6, 5)}).stalled
