@@ -213,7 +213,9 @@ class Ceilings:
         found = []
         if plans.of_owners:
             if team:
-                found.append(entries.get(team) or self._begin("team", team, ()))
+                found.append(owner := entries.get(team) or self._begin("team", team, ()))
+                # The name of the entry, not of this call: it is kept once.
+                team = owner.scope
             if agent:
                 found.append(entries.get(agent) or self._begin("agent", agent, (team,)))
         if not plans.of_runs:
@@ -221,7 +223,6 @@ class Ceilings:
         for run in reversed(caller.runs):
             entry = entries.get(run)
             if entry is None:
-                # The names of entries, not of this call: they are kept once.
                 entry = self._begin("run", run, self._above(caller, found))
             elif agent not in entry.above or team not in entry.above:
                 self._adopt(run, entry, agent, team)
