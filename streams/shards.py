@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
@@ -37,6 +38,7 @@ RECORDS_A_TURN = 4_000
 ROWS_AT_ONCE = 1_000
 """State is written when a batch is done, or so many rows have changed: about what fits into one atomic write."""
 STEP_ASIDE_S = 1.0
+OVERFLOW_TOLD_EVERY_S = 3_600.0
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class Shards:
         self._turn = asyncio.Lock()
         self._minutes: dict[tuple[str, int], int] = {}
         self._ordered: dict[str, Command] = {}
+        self._overflow_told_s = float("-inf")
         self.way_is_free = asyncio.Event()
         """Cleared while a decision is being carried out here: stopping a runaway goes before reading on."""
         self.way_is_free.set()
@@ -190,8 +193,19 @@ class Shards:
         await self._rows[batch.topic].write(batch.partition, engine.rows.drain())
         for effects in waiting:
             note_effects(self._metrics, effects)
+            self._tell_overflow(effects)
             if engine.sightings is not None:
                 engine.sightings.judged(effects.verdicts)
+
+    def _tell_overflow(self, effects: Effects) -> None:
+        """Say at most once an hour that agents are left out: an alert tells who watches the metrics."""
+        now_s = time.monotonic()
+        if effects.overflows and now_s - self._overflow_told_s >= OVERFLOW_TOLD_EVERY_S:
+            self._overflow_told_s = now_s
+            log.error(
+                "More agents than service.agents_max: the calls of further ones are counted and not judged. "
+                "Is there a new name for every call?"
+            )
 
     def _quarantine(self, batch: RecordBatch, engine: Engine, effects: Effects) -> list[Message]:
         topic = self._named["quarantine"]
