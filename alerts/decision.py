@@ -33,7 +33,8 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seen_usd_per_min: float = 0.0
     usual_usd_per_min: float = 0.0
     spend_usd: float = 0.0
-    """Spent by the scope since the incident's window began."""
+    """Spent by the scope, an agent or a run, since `since_s` (Unix seconds)."""
+    since_s: float = 0.0
     calls: int = 0
     says: dict[str, float] = {}
     """Each detector's score at the time, by name."""

@@ -47,7 +47,7 @@ def cost(incident: Incident, clock: Clock = utc) -> str:
     if usual > 0 and now / usual >= 1.5:
         words += f" ({now / usual:,.0f} times)" if now / usual >= 10 else f" ({now / usual:.1f} times)"
     if evidence.spend_usd:
-        words += f"; {usd(evidence.spend_usd)} since {clock(incident.began_s)}"
+        words += f"; {usd(evidence.spend_usd)} since {clock(evidence.since_s or incident.began_s)}"
     return words
 
 

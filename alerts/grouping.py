@@ -108,6 +108,7 @@ def summed(parent: Incident, members: Sequence[Incident], now_s: float, *, joine
         seen_usd_per_min=sum(member.evidence.seen_usd_per_min for member in active),
         usual_usd_per_min=sum(member.evidence.usual_usd_per_min for member in active),
         spend_usd=sum(member.evidence.spend_usd for member in members),
+        since_s=min(member.evidence.since_s or member.began_s for member in members),
         calls=sum(member.evidence.calls for member in members),
     )
     what = f"of team {parent.evidence.team} " if parent.kind == "group" else ""

@@ -153,6 +153,7 @@ def _aliases(incident: Incident, also: str) -> tuple[str, ...]:
 
 def _merged(before: Evidence, after: Evidence) -> Evidence:
     """Keep what the newer evidence does not say."""
+    dearest = max(before, after, key=lambda evidence: evidence.spend_usd)
     return Evidence(
         team=after.team or before.team,
         agent=after.agent or before.agent,
@@ -160,7 +161,8 @@ def _merged(before: Evidence, after: Evidence) -> Evidence:
         model=after.model or before.model,
         seen_usd_per_min=after.seen_usd_per_min or before.seen_usd_per_min,
         usual_usd_per_min=after.usual_usd_per_min or before.usual_usd_per_min,
-        spend_usd=max(after.spend_usd, before.spend_usd),
+        spend_usd=dearest.spend_usd,
+        since_s=dearest.since_s,
         calls=max(after.calls, before.calls),
         says={**before.says, **after.says},
     )

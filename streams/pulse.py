@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from msgspec import MsgspecError, Struct, field, msgpack
 
-from detectors.contract import RunTrack
-from detectors.state import JudgeState, family
+from detectors.state import family
 from detectors.verdict import Verdict
 from streams.attribution import Attribution, Payer, PayerKey, payer_of
 from streams.rows import Rows
 from streams.sightings import SeenCalls, Sightings
+from streams.spent import tracks_of
 from streams.windows import Usage
 
 CALLS_A_RECORD = 10_000
@@ -130,19 +130,10 @@ def _agent(name: str, starts: Iterable[int], sightings: Sightings, rows: Rows) -
 
 def _scored(at_s: float, agent: str, said: Verdict, rows: Rows) -> Scored:
     kind, _, root = said.scope.partition(":")
-    tracks = _tracks(root, agent, rows.judge) if kind == "run" else []
+    tracks = tracks_of(root, agent, rows.judge) if kind == "run" else []
     began_s = min((track.first_s for track in tracks), default=0.0)
     spend_usd = sum(track.spend_micro_usd for track in tracks) / 1e6
     return Scored(said.scope, agent, at_s, said.value, said.detector, said.reason, began_s, spend_usd)
-
-
-def _tracks(root: str, agent: str, state: JudgeState) -> list[RunTrack]:
-    """Return what is known of a run and of its sub-runs of the same agent."""
-    if family(agent) not in state.agents:
-        return []
-    runs, tree = state.agents.peek(family(agent)).runs, state.trees.get(root)
-    members = [root] if tree is None else tree.depths
-    return [runs[member] for member in members if member in runs]
 
 
 def pieces(values: list[Piece]) -> list[list[Piece]]:

@@ -1,5 +1,7 @@
 """From one call to a decision: judge it, look at where its scopes stand, apply the policy."""
 
+from msgspec.structs import replace
+
 from alerts.decision import Action, Evidence
 from alerts.policy import Breach, RuleBook, Rules, decide, lapse, release, renew
 from alerts.probation import Leash, on_probation, used
@@ -7,6 +9,7 @@ from detectors.contract import CALM, Call, Score
 from detectors.judge import Judge, Verdict
 from streams.effects import Effects
 from streams.rows import AgentRow, Rows
+from streams.spent import spent_of
 
 
 class Sentence:
@@ -80,7 +83,9 @@ class Sentence:
         decision = decide(rules, standing, breach, call.now_s, blast=blast, agents=self._rows.active_agents())
         if decision is None:
             return
-        effects.decisions.append(decision)
+        spend_usd, since_s = spent_of(verdict, call, row, self._rows.judge)
+        evidence = replace(decision.evidence, spend_usd=spend_usd, since_s=since_s)
+        effects.decisions.append(replace(decision, evidence=evidence))
         if decision.action in (Action.KILL, Action.HOLD):
             self._rows.watched.add(decision.scope)
             self._judge.killed(self._rows.judge, decision.scope, call.now_s, standing.until_s)
