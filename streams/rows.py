@@ -85,7 +85,7 @@ class Rows:
         self.overflow.overflow = True
         self.others: dict[str, AgentRow] = {}
         """What the teams' unnamed agents used, by `OTHERS` and the team."""
-        self._members: dict[str, int] = {}
+        self._members: dict[str, set[str]] = {}
         self._standings_touched: set[str] = set()
         self._told: list[tuple[str, AgentRow, int, int, Count]] = []
         self._open: dict[int, set[str]] = {}
@@ -94,13 +94,13 @@ class Rows:
         """Begin the row of an agent that was never seen."""
         row = AgentRow(team, now_s)
         self.agents[agent] = row
-        row.unnamed = self._members.get(team, 0) >= MEMBERS_MAX
-        self._count_member(row, 1)
+        row.unnamed = len(self._members.get(team, ())) >= MEMBERS_MAX
+        self._name(agent, row)
         return row
 
-    def _count_member(self, row: AgentRow, more: int) -> None:
+    def _name(self, agent: str, row: AgentRow) -> None:
         if row.team and not row.unnamed:
-            self._members[row.team] = self._members.get(row.team, 0) + more
+            self._members.setdefault(row.team, set()).add(agent)
 
     def book(self, agent: str, row: AgentRow, at_s: float, tokens: int, micro_usd: int) -> None:
         """Count a call in its minute."""
@@ -169,8 +169,8 @@ class Rows:
         for name in self.agents.idle_since(now_s - idle_s):
             standing = self.standings.get(f"agent:{name}")
             if standing is None or not standing.in_force(now_s):
-                self._count_member(self.agents.peek(name), -1)
                 del self.agents[name]
+        self._forget_members(now_s - ACTIVE_S)
         idle = [s for s, v in self.standings.items() if max(v.last_s, v.until_s or 0.0) < now_s - idle_s]
         for scope in [s for s in idle if not self.standings[s].in_force(now_s)]:
             del self.standings[scope]
@@ -178,6 +178,13 @@ class Rows:
         self.judge.evict(now_s)
         self.attribution.evict(now_s)
         self.shard.active = sum(1 for name in self.agents if self.agents.last_s(name) > now_s - ACTIVE_S)
+
+    def _forget_members(self, before_s: float) -> None:
+        """Give the places of agents that were silent for a day, such as short-lived sub-agents, to others."""
+        for team, names in list(self._members.items()):
+            names -= {name for name in names if name not in self.agents or self.agents.last_s(name) < before_s}
+            if not names:
+                del self._members[team]
 
     def active_agents(self) -> int:
         """Return how many agents were seen lately: the base of the blast radius."""
@@ -252,7 +259,7 @@ class Rows:
         elif name.startswith(OTHERS):
             self.others[name] = row
         else:
-            self._count_member(row, 1)
+            self._name(name, row)
             self.agents.restore(name, value)
         for start_s in row.ledger.minutes:
             self._open.setdefault(start_s, set()).add(name)

@@ -46,10 +46,10 @@ def test_a_restart_changes_neither_who_is_named_nor_any_total() -> None:
     assert sum(told.values()) == 2 * AGENTS
 
 
-def test_an_agent_that_is_forgotten_leaves_its_place_to_another() -> None:
-    job = engine(agent_idle_s=3_600.0)
+def test_an_agent_that_was_silent_for_a_day_leaves_its_place_to_another() -> None:
+    job = engine()
     job.feed(batch(calls(0, AGENTS, T0_S), at_s=T0_S))
-    later_s = T0_S + 7_300
+    later_s = T0_S + 90_000
 
     job.feed(batch([event(AGENTS, later_s, agent="z", team="t")], first=AGENTS, at_s=later_s))
     effects = job.feed(batch([event(AGENTS + 1, later_s, agent="new", team="t")], first=AGENTS + 1, at_s=later_s))
