@@ -1,6 +1,8 @@
 """How a memory becomes a row of bytes and comes back: one method that names its fields serves both ways."""
 
+from collections.abc import Iterable
 from typing import Any, Final
+from zlib import crc32
 
 from librt.strings import (
     BytesWriter,
@@ -214,6 +216,33 @@ class Unpacker(Row):
         return self._row[start : start + length]
 
 
+class Shape(Row):
+    """Notes the kinds of the values it is given."""
+
+    def __init__(self) -> None:
+        self.letters = ""
+
+    def real(self, value: float) -> float:
+        """Note a float."""
+        self.letters += "r"
+        return value
+
+    def whole(self, value: int) -> int:
+        """Note an integer."""
+        self.letters += "w"
+        return value
+
+    def text(self, value: str) -> str:
+        """Note a string."""
+        self.letters += "t"
+        return value
+
+    def blob(self, value: bytes) -> bytes:
+        """Note bytes."""
+        self.letters += "b"
+        return value
+
+
 @mypyc_attr(acyclic=True)
 class Memory:  # noqa: PLW1641 - mutable, so it has no hash
     """What a detector keeps of a scope: plain numbers, set in `__init__`, named once more in `carry`."""
@@ -237,3 +266,12 @@ def unpack(memory: Any, row: bytes) -> Any:
     """Fill a new memory from its row and return it."""
     memory.carry(Unpacker(row))
     return memory
+
+
+def shape(memories: Iterable[Memory]) -> str:
+    """Return a fingerprint of how rows of such memories are laid out: the kinds of their values, in order."""
+    row = Shape()
+    for memory in memories:
+        row.letters += f" {type(memory).__name__} "
+        memory.carry(row)
+    return f"{crc32(row.letters.encode()):08x}"

@@ -11,6 +11,7 @@ from detectors.row import Memory, Row, pack, unpack
 from detectors.table import Kept, Table
 from streams.attribution import Attribution
 from streams.caller import Caller
+from streams.layout import KEY, layouts, readable, row_of
 from streams.usage import WindowUsage
 from streams.windows import HOUR_S, MINUTE_S, Count, Ledger, window_of
 
@@ -86,6 +87,9 @@ class Rows:
         self.others: dict[str, AgentRow] = {}
         """What the teams' unnamed agents used, by `OTHERS` and the team."""
         self._members: dict[str, set[str]] = {}
+        self.unread: list[bytes] = []
+        """Keys of rows laid out as in another release: left out, and taken back with the next that are written."""
+        self._layout_told = False
         self._standings_touched: set[str] = set()
         self._told: list[tuple[str, AgentRow, int, int, Count]] = []
         self._open: dict[int, set[str]] = {}
@@ -215,7 +219,7 @@ class Rows:
 
     def drain(self) -> dict[bytes, bytes | None]:
         """Return the rows changed since the last call; None for a row that is gone."""
-        rows: dict[bytes, bytes | None] = {}
+        rows: dict[bytes, bytes | None] = dict.fromkeys(self.unread)
         for name, value in self.agents.drain().items():
             rows[f"a:{name}".encode()] = value
         for name, row in ((OVERFLOW_AGENT, self.overflow), *self.others.items()):
@@ -230,13 +234,17 @@ class Rows:
         for key, value in self.attribution.drain():
             rows[f"b:{key}".encode()] = value
         rows[b"o:"] = pack(self.shard)
+        if not self._layout_told:
+            rows[KEY] = row_of(layouts(AgentRow, ShardRow))
+        self._layout_told, self.unread = True, []
         self._standings_touched.clear()
         return rows
 
     def restore(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take the rows back that `drain` gave out."""
+        """Take the rows back that `drain` gave out; what another release laid out otherwise is left `unread`."""
         judge: list[tuple[str, str, bytes]] = []
-        for key, value in rows:
+        known, self.unread, self._layout_told = readable(rows, layouts(AgentRow, ShardRow))
+        for key, value in known:
             kind, _, name = key.decode().partition(":")
             if kind == "a":
                 self._restore_agent(name, value)
