@@ -106,7 +106,7 @@ def _judge(
     outcome, prices, calendar = Outcome(), prices_of(settings), Calendar(replay)
     with _progress(records) as advance:
         for batch in whole:
-            outcome.agent_days += calendar.turn(batch.timestamps_ms[-1] / 1000)
+            outcome.agent_days += calendar.turn(max(batch.timestamps_ms) / 1000)
             began = time.process_time()
             decisions = [d for d in feed(batch) if d.action in SAID]
             outcome.cpu_s += time.process_time() - began
