@@ -4,6 +4,7 @@ import gzip
 import json
 from pathlib import Path
 
+import pytest
 import zstandard
 
 from streams.backtest import Planned, Sink, false_kills, run
@@ -62,12 +63,15 @@ def test_a_kill_in_a_planned_period_is_false(tmp_path: Path) -> None:
     assert false_kills(kills, [Planned(0.0, 1e12, ("nobody",))]) == []
 
 
-def test_an_agent_with_its_sub_agents_counts_once_for_each_day_on_which_it_called(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spoilt", [b"", b'{"event_id": "no-agent", "ts": 1.0, "agent": ""}\n'])
+def test_an_agent_with_its_sub_agents_counts_once_for_each_day_on_which_it_called(
+    tmp_path: Path, spoilt: bytes
+) -> None:
     path = tmp_path / "days.jsonl"
     with path.open("wb") as out:
         for n, (day, agent) in enumerate([(0, "a"), (0, "a/sub1"), (0, "b"), (1, "a"), (3, "b"), (3, "b")]):
             at_s = 1_772_409_600.0 + 86_400 * day + n
             event = {"event_id": f"e{n}", "ts": at_s, "agent": agent, "model": "gpt-4o"}
-            out.write(json.dumps(event | {"input_tokens": 9, "output_tokens": 9}).encode() + b"\n")
+            out.write(json.dumps(event | {"input_tokens": 9, "output_tokens": 9}).encode() + b"\n" + spoilt)
 
     assert run(Settings(), str(path), Sink(None)).agent_days == 4
