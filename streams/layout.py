@@ -55,7 +55,7 @@ def readable(
     gone = [key for key in kept if (kind := key[:1].decode()) in ours and theirs.get(kind) != ours[kind]]
     for key in gone:
         del kept[key]
-    return list(kept.items()), gone, theirs == ours or (known is None and not kept and not gone)
+    return list(kept.items()), gone, theirs == ours
 
 
 def row_of(ours: dict[str, str]) -> bytes:

@@ -29,6 +29,14 @@ def test_rows_of_this_release_come_back_whole_and_the_layout_is_told_once() -> N
     assert KEY not in rows.drain()
 
 
+def test_a_shard_that_begins_with_nothing_tells_its_layout_with_its_first_rows() -> None:
+    rows = Rows()
+    rows.restore([])
+
+    assert KEY in rows.drain()
+    assert KEY not in rows.drain()
+
+
 def test_rows_of_another_layout_are_left_out_and_taken_back_and_what_is_stopped_stays_stopped() -> None:
     old = {**written(), KEY: msgpack.encode({"a": "?", "b": "?", "j": "?", "o": "?"})}
     rows = Rows()
