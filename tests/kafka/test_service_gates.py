@@ -162,10 +162,10 @@ async def test_a_held_call_goes_out_exactly_as_a_person_approves(kafka: str, tmp
 async def decided_is_written_down(site: Installation) -> None:
     lines = [json.loads(record.value) for record in await site.read(site.named("audit"), 1)]
     assert "gate" in lines.pop()["reason"], "the changed settings"
-    assert [(line["actor"], line["verb"], line["outcome"].partition(":")[0]) for line in lines] == [
-        ("slack:UVIEW", "once", "refused"),
-        ("slack:UNOBODY", "once", "refused"),
-        ("slack:UELSE", "once", "refused"),
+    found = [(line["actor"], line["verb"], line["outcome"].partition(":")[0]) for line in lines]
+    # Three people clicked at once, so who is refused first is chance.
+    assert sorted(found[:3]) == [(f"slack:{who}", "once", "refused") for who in ("UELSE", "UNOBODY", "UVIEW")]
+    assert found[3:] == [
         ("slack:UOPS", "once", "accepted"),
         ("slack:UOPS", "run", "accepted"),
         (lines[5]["actor"], "span", "accepted"),
