@@ -3,16 +3,26 @@
 from collections.abc import Iterable
 from typing import Final
 
-from detectors.contract import Call
-from detectors.memory import RUN_IDLE_S, AgentMemory, ShardMemory, Slot, TreeMemory
-from detectors.row import pack, unpack
+from detectors.contract import Call, RunTrack, TreeTrack
+from detectors.drift import Season
+from detectors.evidence import Evidence
+from detectors.memory import KINDS, RUN_IDLE_S, AgentMemory, ShardMemory, Slot, TreeMemory
+from detectors.price import Uses
+from detectors.row import Memory, pack, unpack
 from detectors.table import Table
-from detectors.team import TeamMemory
+from detectors.team import Member, TeamMemory
 
 _SLOT_S: Final = 60.0
 _SLOTS_KEPT: Final = 4
 _MEMBERS_KEPT: Final = 256
 AGENT_IDLE_S: Final = 30 * 86_400.0
+
+OF_AGENTS: Final[tuple[type[Memory], ...]] = (
+    *(AgentMemory, RunTrack, *KINDS, Evidence, Season, Uses),
+    *(TreeMemory, TreeTrack, ShardMemory, Slot),
+)
+OF_TEAMS: Final[tuple[type[Memory], ...]] = (TeamMemory, Member)
+"""All kinds of memory that rows consist of."""
 
 
 def family(agent: str) -> str:

@@ -8,10 +8,11 @@ from msgspec import msgpack
 from alerts.policy import Blast, Standing
 from detectors.judge import JudgeState
 from detectors.row import Memory, Row, pack, unpack
+from detectors.state import OF_AGENTS, OF_TEAMS
 from detectors.table import Kept, Table
 from streams.attribution import Attribution
 from streams.caller import Caller
-from streams.layout import KEY, layouts, readable, row_of
+from streams.layout import Layout, fingerprints
 from streams.usage import WindowUsage
 from streams.windows import HOUR_S, MINUTE_S, Count, Ledger, window_of
 
@@ -71,6 +72,11 @@ class ShardRow(Memory):
         self.blast = msgpack.decode(row.blob(msgpack.encode(self.blast)), type=Blast)
 
 
+_LAYOUT: Final = fingerprints(
+    {"a": (AgentRow, Ledger, Count), "b": (Count,), "j": (*OF_AGENTS, *OF_TEAMS), "o": (ShardRow,)}
+)
+
+
 class Rows:
     """All tables of a shard. `drain` returns the rows changed since the last call, ready to be written."""
 
@@ -87,9 +93,7 @@ class Rows:
         self.others: dict[str, AgentRow] = {}
         """What the teams' unnamed agents used, by `OTHERS` and the team."""
         self._members: dict[str, set[str]] = {}
-        self.unread: list[bytes] = []
-        """Keys of rows laid out as in another release: left out, and taken back with the next that are written."""
-        self._layout_told = False
+        self.layout = Layout(_LAYOUT)
         self._standings_touched: set[str] = set()
         self._told: list[tuple[str, AgentRow, int, int, Count]] = []
         self._open: dict[int, set[str]] = {}
@@ -219,7 +223,7 @@ class Rows:
 
     def drain(self) -> dict[bytes, bytes | None]:
         """Return the rows changed since the last call; None for a row that is gone."""
-        rows: dict[bytes, bytes | None] = dict.fromkeys(self.unread)
+        rows: dict[bytes, bytes | None] = {}
         for name, value in self.agents.drain().items():
             rows[f"a:{name}".encode()] = value
         for name, row in ((OVERFLOW_AGENT, self.overflow), *self.others.items()):
@@ -234,17 +238,13 @@ class Rows:
         for key, value in self.attribution.drain():
             rows[f"b:{key}".encode()] = value
         rows[b"o:"] = pack(self.shard)
-        if not self._layout_told:
-            rows[KEY] = row_of(layouts(AgentRow, ShardRow))
-        self._layout_told, self.unread = True, []
         self._standings_touched.clear()
-        return rows
+        return self.layout.complete(rows)
 
     def restore(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take the rows back that `drain` gave out; what another release laid out otherwise is left `unread`."""
+        """Take the rows back that `drain` gave out, but for those that another release laid out otherwise."""
         judge: list[tuple[str, str, bytes]] = []
-        known, self.unread, self._layout_told = readable(rows, layouts(AgentRow, ShardRow))
-        for key, value in known:
+        for key, value in self.layout.readable(rows):
             kind, _, name = key.decode().partition(":")
             if kind == "a":
                 self._restore_agent(name, value)

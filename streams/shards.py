@@ -79,12 +79,8 @@ class Shards:
         engine = self._new_engine()
         rows = self._rows[topic].rows_of(partition)
         engine.restore((key, value) for key, value in rows.items() if not key.startswith(b"team\0"))
-        if unread := len(engine.rows.unread):
-            log.warning(
-                "%d rows of state of %s[%d] are laid out as in another release and are left out: what they held, as "
-                "the usual of these agents or their sums of today, is learnt anew; what is stopped stays stopped",
-                unread, topic, partition,
-            )  # fmt: skip
+        if trouble := engine.rows.layout.trouble(topic, partition):
+            log.warning(trouble)
         engine.sightings = Sightings()
         reopened(engine.sightings, engine.rows)
         self.engines[topic, partition] = engine

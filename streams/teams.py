@@ -1,6 +1,7 @@
 """The team stage: cumulative counters of all shards, merged by maximum, closed minute by minute."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from msgspec import msgpack
 
@@ -10,7 +11,9 @@ from alerts.probation import Leash, on_probation, used
 from detectors.contract import CALM, TeamMinute
 from detectors.judge import Judge, TeamMemory, Verdict
 from detectors.row import Memory, Row, pack, unpack
+from detectors.state import OF_TEAMS
 from detectors.team import rise_of
+from streams.layout import Layout, fingerprints
 from streams.rows import OTHERS
 from streams.usage import TeamRecord, WindowUsage
 from streams.windows import HOUR_S, HOURS_KEPT, MINUTE_S, Count
@@ -79,6 +82,9 @@ def _carry_members(row: Row, table: dict[int, dict[str, Count]]) -> None:
             members.setdefault(name, Count()).carry(row)
 
 
+_LAYOUT: Final = fingerprints({"t": (TeamRow, Count), "m": OF_TEAMS})
+
+
 class Teams:
     """All teams of one partition of the teams topic, with the shards' watermarks.
 
@@ -96,6 +102,7 @@ class Teams:
         self._lateness_s = lateness_s
         self._touched: set[str] = set()
         self._judged: set[str] = set()
+        self.layout = Layout(_LAYOUT)
 
     def reconfigure(self, rules: RuleBook, judge: Judge) -> None:
         """Judge by these from now on; all that is known stays."""
@@ -190,11 +197,11 @@ class Teams:
         rows[b"w:"] = msgpack.encode(self.watermarks)
         self._touched.clear()
         self._judged.clear()
-        return rows
+        return self.layout.complete(rows)
 
     def restore(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        """Take the rows back that `drain` gave out."""
-        for key, value in rows:
+        """Take the rows back that `drain` gave out, but for those that another release laid out otherwise."""
+        for key, value in self.layout.readable(rows):
             kind, _, team = key.decode().partition(":")
             if kind == "w":
                 self.watermarks = msgpack.decode(value, type=dict[str, float])

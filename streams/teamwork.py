@@ -1,5 +1,6 @@
 """The teams' partitions that this worker owns: merged counters in, team decisions out."""
 
+import logging
 from collections.abc import Callable, Mapping
 
 from msgspec import DecodeError, json, msgpack
@@ -14,6 +15,8 @@ from streams.state import StateRows
 from streams.teams import TeamRecord, Teams
 
 PREFIX = b"team\0"
+
+log = logging.getLogger(__name__)
 _records = msgpack.Decoder(TeamRecord)
 
 
@@ -35,6 +38,8 @@ class Teamwork:
         stage = self.stages[partition] = self._new_teams()
         held = self._rows.rows_of(partition).items()
         stage.restore([(key[len(PREFIX) :], value) for key, value in held if key.startswith(PREFIX)])
+        if trouble := stage.layout.trouble(self._named["teams"], partition):
+            log.warning(trouble)
         for command in self._ordered.values():
             _inform(stage, command)
         return stage

@@ -13,6 +13,7 @@ import pytest
 from aiohttp.test_utils import TestServer, unused_port
 from gateways import Adapter, HttpxAdapter, Upstream
 from real_gateways import needs
+from waiting import until
 
 from alerts.gateway.fake import FakeGateway
 from alerts.gateway.sidecar import Sidecar
@@ -61,14 +62,15 @@ async def running(name: str, folder: Path, **ports: int) -> AsyncIterator[httpx.
 
 
 async def until_answers(client: httpx.AsyncClient, process: asyncio.subprocess.Process, log: Path) -> None:
-    async with asyncio.timeout(20):
-        while process.returncode is None:
-            with suppress(httpx.TransportError):
-                answer = await client.get("/v1/chat", headers={"authorization": "nobody"})
-                if answer.status_code == 405:  # The upstream's own word: it wants a POST.
-                    return
-            await asyncio.sleep(0.02)
-    pytest.fail(f"the proxy ended:\n{await asyncio.to_thread(log.read_text)}")
+    async def answers() -> bool:
+        if process.returncode is not None:
+            pytest.fail(f"the proxy ended:\n{await asyncio.to_thread(log.read_text)}")
+        with suppress(httpx.TransportError):
+            answer = await client.get("/v1/chat", headers={"authorization": "nobody"})
+            return answer.status_code == 405  # The upstream's own word: it wants a POST.
+        return False
+
+    await until(answers, 20)
 
 
 def opener(name: str) -> Any:

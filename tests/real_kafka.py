@@ -7,12 +7,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
+from waiting import until
 
 SCRIPT = Path(__file__).resolve().parent.parent / "deploy" / "kafka" / "kafka"
 START_S = 120.0
@@ -98,14 +99,15 @@ async def wait_for_groups(bootstrap: str) -> None:
     """The first question about a group creates the topic that groups are kept in, and fails until it is there."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
+
+    async def answers() -> bool:
+        with suppress(GroupCoordinatorNotAvailableError):
+            await admin.list_consumer_group_offsets("nobody")
+            return True
+        return False
+
     try:
-        async with asyncio.timeout(START_S):
-            while True:
-                try:
-                    await admin.list_consumer_group_offsets("nobody")
-                    return
-                except GroupCoordinatorNotAvailableError:
-                    await asyncio.sleep(0.1)
+        await until(answers, START_S)
     finally:
         await admin.close()
 

@@ -33,11 +33,6 @@ class Screen:
         )
 
 
-def render(story: Story, now_s: float, note: str) -> RenderableType:
-    """Return the screen at `now_s`; `note` says what is going on."""
-    return Screen(story, now_s, note)
-
-
 def _fleet(story: Story, now_s: float, rows: int, *, with_bars: bool) -> RenderableType:
     table = Table(expand=True, header_style="bold", box=box.SIMPLE_HEAD, show_edge=False, collapse_padding=True)
     for name, justify, least in (

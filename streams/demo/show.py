@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from alerts.decision import Action, Decision
-from streams.demo.screen import render
+from streams.demo.screen import Screen
 from streams.demo.stage import PREFIX, Stage, StageError, consumed, headers_of, stage
 from streams.demo.story import Story
 from streams.events import TokenEvent, decode
@@ -192,7 +192,7 @@ async def _run(headless: bool, bootstrap: str | None, seed: int) -> Story:
                 while not playing.done():
                     await asyncio.wait([playing], timeout=0.25)
                     if live is not None:
-                        live.update(render(show.story, time.time(), show.note), refresh=True)
+                        live.update(Screen(show.story, time.time(), show.note), refresh=True)
             return await playing
 
 
@@ -224,6 +224,6 @@ def main(headless: bool = False, broker: str = "embedded", seed: int = 10) -> in
         sys.stdout.write(json.dumps(summary) + "\n")
     else:
         console = Console()
-        console.print(render(story, time.time(), ""))
+        console.print(Screen(story, time.time(), ""))
         console.print(told(story, good=good))
     return 0 if good else 1

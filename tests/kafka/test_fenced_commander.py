@@ -3,10 +3,9 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
+from commanding import commanding
 from kafka_workers import read_records
 from signing import ENV, KEYS, TRUST
 from waiting import until
@@ -16,7 +15,7 @@ from alerts.decision import Action, Decision
 from alerts.gateway.feed import Feed, FeedSettings
 from alerts.gateway.guard import Guard
 from alerts.gateway.identity import Identity
-from streams.commander import HEARTBEAT_S, Commander, order_directly
+from streams.commander import HEARTBEAT_S, order_directly
 from streams.compacted import read_compacted
 from streams.fenced_outlet import FencedOutlet, OutrankedError
 from streams.kill_topic import Wiring
@@ -39,17 +38,6 @@ async def wiring(kafka: str) -> Wiring:
 
 def kill(scope: str = "agent:a") -> Decision:
     return Decision(at_s=time.time(), scope=scope, action=Action.KILL, reason="r", incident_id=uuid.uuid4().hex)
-
-
-@asynccontextmanager
-async def commanding(wiring: Wiring, outlet: Outlet) -> AsyncIterator[Commander]:
-    async with outlet:
-        made = Commander(wiring, TRUST, Orders(ENV, "w", KEYS), outlet, time.time, lambda *_: None)
-        await made.start()
-        try:
-            yield made
-        finally:
-            await made.stop()
 
 
 class Frozen:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from commanding import commanding
 from signing import ENV, KEYS, TRUST
 from waiting import until
 
@@ -17,8 +18,8 @@ from alerts.gateway.feed import Feed, FeedSettings
 from alerts.gateway.guard import Guard
 from alerts.gateway.health import Health
 from alerts.gateway.identity import Identity
-from streams.commander import Commander, order_directly
-from streams.fenced_outlet import FencedOutlet, OutrankedError
+from streams.commander import order_directly
+from streams.fenced_outlet import OutrankedError
 from streams.kill_topic import BY_HAND, Wiring
 from streams.topics import TopicSpec, ensure_topics
 
@@ -37,17 +38,6 @@ async def wiring(kafka: str) -> Wiring:
     made = Wiring({"bootstrap_servers": kafka}, f"{prefix}.kills", f"{prefix}.acks")
     await ensure_topics(made.client, [TopicSpec(made.kills, compacted=True), TopicSpec(made.acks)])
     return made
-
-
-@asynccontextmanager
-async def commanding(wiring: Wiring) -> AsyncIterator[Commander]:
-    async with FencedOutlet(wiring.client, wiring.kills) as outlet:
-        made = Commander(wiring, TRUST, Orders(ENV, "w", KEYS), outlet, time.time, lambda *_: None)
-        await made.start()
-        try:
-            yield made
-        finally:
-            await made.stop()
 
 
 @asynccontextmanager

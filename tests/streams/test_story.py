@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from streams.demo.screen import render
+from streams.demo.screen import Screen
 from streams.demo.show import told
 from streams.demo.story import Story
 
@@ -79,5 +79,5 @@ def test_the_screen_fits_the_terminal(columns: int, lines: int) -> None:
 
 def shown(story: Story, now_s: float, columns: int = 100, lines: int = 40) -> str:
     console = Console(width=columns, height=lines, record=True, file=StringIO())
-    console.print(render(story, now_s, ""))
+    console.print(Screen(story, now_s, ""))
     return console.export_text()

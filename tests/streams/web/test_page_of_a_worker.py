@@ -1,7 +1,7 @@
 """The page isn't worth a worker: whatever fails in it is tried again, and what could not be told is told later."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -36,6 +36,14 @@ class Broken(Outlet):
         self.sent += messages
 
 
+def page_of(settings: Settings, reading: Callable[[], Reading] = Reading) -> WorkersPage:
+    """The page of a worker that has no broker."""
+    return WorkersPage(
+        lambda: settings, reading, list, {}, client={"bootstrap_servers": "127.0.0.1:9"}, named=NAMED, partitions={},
+        trust=TRUST, outlet=Broken(), clock=lambda: 0.0,
+    )  # fmt: skip
+
+
 async def test_an_hour_that_could_not_be_told_is_told_again() -> None:
     judged, outlet = engine(), Broken()
     judged.feed(batch([event(0)]))
@@ -61,10 +69,7 @@ async def test_a_failure_of_the_page_is_tried_again_and_ends_nothing(
         raise RuntimeError("a mistake of ours")
 
     settings = Settings()
-    page = WorkersPage(
-        lambda: settings, Reading, list, {}, client={"bootstrap_servers": "127.0.0.1:9"}, named=NAMED, partitions={},
-        trust=TRUST, outlet=Broken(), clock=lambda: 0.0,
-    )  # fmt: skip
+    page = page_of(settings)
     for name in ("follow", "follow_kills"):
         monkeypatch.setattr(page._reader, name, fail)
     running = asyncio.create_task(page.run())
@@ -79,10 +84,7 @@ async def test_a_failure_of_the_page_is_tried_again_and_ends_nothing(
 
 async def test_a_page_is_switched_on_and_off_while_the_worker_runs() -> None:
     off, on = (Settings.model_validate({"page": {"enabled": enabled}}) for enabled in (False, True))
-    page = WorkersPage(
-        lambda: off, Reading, list, {}, client={"bootstrap_servers": "127.0.0.1:9"}, named=NAMED, partitions={},
-        trust=TRUST, outlet=Broken(), clock=lambda: 0.0,
-    )  # fmt: skip
+    page = page_of(off)
     app = web.Application()
     page.mount(app)
     async with TestClient(TestServer(app)) as client:
@@ -114,10 +116,7 @@ async def test_the_topics_are_read_where_the_page_or_slack_needs_them_and_always
         return run
 
     settings = Settings.model_validate(given)
-    page = WorkersPage(
-        lambda: settings, Reading, list, {}, client={"bootstrap_servers": "127.0.0.1:9"}, named=NAMED, partitions={},
-        trust=TRUST, outlet=Broken(), clock=lambda: 0.0,
-    )  # fmt: skip
+    page = page_of(settings)
     for part, name in ((page._reader, "follow"), (page._reader, "follow_kills"), (page._broadcast, "run")):
         monkeypatch.setattr(part, name, step(name))
     with pytest.raises(TimeoutError):
@@ -127,10 +126,7 @@ async def test_the_topics_are_read_where_the_page_or_slack_needs_them_and_always
 
 async def test_the_page_says_in_a_sentence_what_needs_a_restart() -> None:
     settings, reading = Settings(), Reading(needs_restart=("service.web_port",))
-    page = WorkersPage(
-        lambda: settings, lambda: reading, list, {}, client={"bootstrap_servers": "127.0.0.1:9"}, named=NAMED,
-        partitions={}, trust=TRUST, outlet=Broken(), clock=lambda: 0.0,
-    )  # fmt: skip
+    page = page_of(settings, lambda: reading)
     app = web.Application()
     page.mount(app)
     async with TestClient(TestServer(app)) as client:
@@ -152,10 +148,7 @@ async def test_what_nobody_wants_any_more_is_no_longer_read_nor_held(monkeypatch
             ended.release()
 
     on, off = Settings(), Settings.model_validate({"page": {"enabled": False}})
-    page = WorkersPage(
-        lambda: on, Reading, list, {}, client={"bootstrap_servers": "127.0.0.1:9"}, named=NAMED, partitions={},
-        trust=TRUST, outlet=Broken(), clock=lambda: 0.0,
-    )  # fmt: skip
+    page = page_of(on)
     for name in ("follow", "follow_kills"):
         monkeypatch.setattr(page._reader, name, follow)
     running = asyncio.create_task(page.run())
