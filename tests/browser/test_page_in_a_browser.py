@@ -160,6 +160,7 @@ async def test_filters_and_pages_work_by_mouse_and_by_keys(filled: Filled, windo
         await tab.keyboard.press("]")
         await tab.wait_for_url("**/?team=research&page=2")
         await tab.locator("text=Clear").click()
+        await tab.wait_for_url(url + "/")
         await tab.keyboard.press("j")
         assert await tab.evaluate("document.activeElement.textContent") == "coder-7"
         await tab.keyboard.press("Enter")
