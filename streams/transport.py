@@ -155,11 +155,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             notify(self._waiting_for_ack)
             return True
 
-    def drop(self, message: Any) -> None:
-        """Give a message up without an ack: a stop or a rebalance no longer waits for it, and it is delivered again."""
-        self._unacked_messages.discard(message)
-        notify(self._waiting_for_ack)
-
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from (tp for tp in super()._filter_tps_with_pending_acks(topics) if tp not in self._ledgers)
         yield from (tp for tp in self._ledgers if topics is None or tp in topics or tp.topic in topics)
@@ -167,6 +162,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def _new_offset(self, tp: TP) -> int | None:
         ledger = self._ledgers.get(tp)
         return super()._new_offset(tp) if ledger is None else ledger.committable
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        committed = bool(await super()._commit_offsets(offsets, start_new_transaction))
+        # Faust takes what the group refused for committed, and would commit nothing before there is more.
+        for tp in offsets if not committed else ():
+            self._committed_offset.pop(tp, None)
+        return committed
 
     # Rebalances and seeks: forget what was delivered, begin anew where the consumer is set to
 
@@ -205,9 +207,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if fresh:
             starts = await self.earliest_offsets(*fresh)
             await self.seek_wait({tp: starts[tp] for tp in fresh})
-        for tp, ledger in self._ledgers.items():
-            if tp not in fresh:
-                ledger.open(committed[tp])
+        self._reopen({tp: committed[tp] for tp in self._ledgers if tp not in fresh})
         return committed
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
@@ -220,9 +220,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._reopen({partition: offset})
 
     def _reopen(self, partitions: Mapping[TP, int]) -> None:
-        for tp, offset in partitions.items():
-            if tp in self._ledgers:
-                self._ledgers[tp].open(offset)
+        for tp in partitions.keys() & self._ledgers.keys():
+            self._ledgers[tp].open(partitions[tp])
 
     def _batch_tps(self, tps: Any) -> frozenset[TopicPartition]:
         return frozenset(tuple(tp) for tp in tps if tp.topic in self.app.batch_topics)

@@ -202,6 +202,8 @@ def on_batches(app: BatchApp, topic: str, handle: Handler) -> None:
 
     async def consume(stream: Any) -> None:
         stream.enable_acks = False
+        # Faust empties it when the flow resumes: what had just come would never be handled. Lanes drop what is stale.
+        app.flow_control._queues.discard(stream.channel.queue)
         lanes = Lanes(
             handle,
             done=app.consumer.ack,

@@ -126,6 +126,42 @@ async def test_what_is_fetched_before_its_owner_is_ready_is_read_again(kafka: st
         assert seen == [*range(200)]
 
 
+async def test_what_is_delivered_just_before_the_flow_resumes_is_handled(kafka: str) -> None:
+    """The end of a recovery resumes it once its owner is ready: a batch may be on its way to the handler then."""
+    async with Group(kafka, partitions=1) as group:
+        app = make_app(group.group, group.client, commit_s=0.2)
+        on_batches(app, group.topic, ignore)
+        deliver = app.consumer.callback
+
+        async def deliver_and_resume(message: object) -> None:
+            await deliver(message)
+            app.flow_control.resume()
+
+        app.consumer.callback = deliver_and_resume
+        await group.produce(100)
+        async with running(app):
+            await until(group.all_committed, 20)
+
+
+async def test_a_commit_that_the_group_refuses_is_tried_again(kafka: str) -> None:
+    async with Group(kafka, partitions=1) as group:
+        app = make_app(group.group, group.client, commit_s=0.2)
+        on_batches(app, group.topic, ignore)
+        commit, refused = app.consumer._commit, list[object]()
+
+        async def refuse_once(offsets: object) -> bool:
+            if not refused:
+                refused.append(offsets)
+                return False
+            return bool(await commit(offsets))
+
+        app.consumer._commit = refuse_once
+        await group.produce(100)
+        async with running(app):
+            await until(group.all_committed, 20)
+        assert refused == [{(group.topic, 0): 100}]
+
+
 async def test_a_reply_to_header_writes_nowhere(kafka: str) -> None:
     async with Group(kafka, partitions=1) as group:
         got: list[bytes | None] = []
