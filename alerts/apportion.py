@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import floor
 from typing import NamedTuple
 
-from alerts.gateway.accounts import PERIOD_S, RUN_IDLE_S
 from alerts.gateway.limits import Shares
+from alerts.gateway.plans import PERIOD_S, RUN_IDLE_S
 from alerts.gateway.wire import VERSION, Ack
 
 GONE_S = 300.0

@@ -1,16 +1,12 @@
-"""What a scope has used of a limit on one gateway, and what is reserved of it; told the time."""
+"""What a scope has used of its limits on one gateway, and what is reserved of them; told the time."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 
 from msgspec import Struct
 
-from .globs import matcher
 from .limits import Limit
-
-PERIOD_S = {"minute": 60.0, "hour": 3_600.0, "day": 86_400.0, "run": float("inf")}
-RUN_IDLE_S = 86_400.0
-NEVER_S = float("-inf")
-Above = tuple[str, ...] | set[str]
+from .plans import NEVER_S, PERIOD_S, RUN_IDLE_S, Above, Period, Plan, Room, Rule, over_s, period_of
 
 
 class Use(Struct, frozen=True, gc=False):
@@ -25,85 +21,81 @@ class Use(Struct, frozen=True, gc=False):
         return self.micro_usd, self.tokens, self.steps
 
 
-class Rule(Struct, gc=False):
-    """A limit as it is counted here, and what its accounts share: the period, and the usual part of the amount."""
-
-    limit: Limit
-    name: str
-    index: int
-    """Where its measure stands in `Use.each`; -1 for the depth, which is not used up."""
-    matches: Callable[[str], bool]
-    allowed: int = 0
-    begun_s: float = NEVER_S
-    ends_s: float = NEVER_S
-
-    def roll(self, now_s: float) -> None:
-        """Begin the period of `now_s`; a run has none, and notes the day, to be forgotten after one of silence."""
-        span_s = RUN_IDLE_S if self.limit.per == "run" else PERIOD_S[self.limit.per]
-        self.begun_s = now_s // span_s * span_s
-        self.ends_s = self.begun_s + span_s
-
-
-def rule_of(limit: Limit) -> Rule:
-    """Return the rule of a limit."""
-    index = {"micro_usd": 0, "tokens": 1, "steps": 2}.get(limit.measure, -1)
-    return Rule(limit, limit.name, index, matcher(limit.scope))
-
-
-class Account(Struct, gc=False):
-    """What one scope has used of one limit in the present period, on this gateway."""
-
-    scope: str
-    rule: Rule
-    index: int
-    allowed: int
-    """What this gateway may use."""
-    used: int = 0
-    begun_s: float = NEVER_S
-    ends_s: float = NEVER_S
-    """When to look again: the period's end."""
-
-    def roll(self, now_s: float) -> None:
-        """Begin the period of `now_s`, which is later than the present one."""
-        rule = self.rule
-        if not rule.begun_s <= now_s < rule.ends_s:
-            rule.roll(now_s)
-        self.ends_s = rule.ends_s
-        if rule.limit.per != "run":
-            self.used, self.begun_s = 0, rule.begun_s
-
-    def is_over(self, now_s: float) -> bool:
-        """Whether nothing in it matters any more."""
-        return now_s >= (self.ends_s + RUN_IDLE_S if self.rule.limit.per == "run" else self.ends_s)
-
-
 class Entry(Struct, gc=False):
     """What is counted of one scope. `above` are the scopes that cover it: of a run also whoever has called in it."""
 
     scope: str
-    accounts: tuple[Account, ...]
-    depth: Rule | None
+    plan: Plan
+    used: list[int]
+    """By the plan's rules, as all that is of them."""
+    room: Room
+    period: Period
     above: Above
     pardoned_s: float = 0.0
     """When a person released the run: it may be as deep as it is."""
+    born: tuple[int, ...] = ()
+    """In which version of the plans each rule came to hold; none if all did at once."""
+
+    def roll(self, now_s: float) -> None:
+        """Begin the periods of `now_s`, which is later than one of the present ones."""
+        period = self.plan.at(now_s)
+        for place, (old_s, new_s) in enumerate(zip(self.period.begun_s, period.begun_s, strict=True)):
+            if old_s != new_s:
+                self.used[place] = 0
+        self.period = period
+
+    def anew(self, pardoned_s: float) -> "Entry":
+        """Return one of which nothing is used; calls under way settle with this one."""
+        return Entry(self.scope, self.plan, [0] * len(self.used), self.room, self.period, self.above, pardoned_s)
 
     def is_over(self, now_s: float) -> bool:
-        """Whether nothing in it matters any more. That nothing is counted is worth knowing while there is room."""
-        for account in self.accounts:
-            if account.ends_s == NEVER_S:
-                # No call has passed yet; whoever is refused may be released, and is to be known then.
-                account.roll(now_s)
-            if not account.is_over(now_s):
-                return False
-        return bool(self.accounts) and (not self.pardoned_s or now_s >= self.pardoned_s + 2 * RUN_IDLE_S)
+        """Whether nothing in it matters any more."""
+        if self.period.over_s == NEVER_S:
+            # No call has passed yet; whoever is refused may be released, and is to be known then.
+            self.roll(now_s)
+        over = now_s >= self.period.over_s
+        return over and (not self.pardoned_s or now_s >= self.pardoned_s + 2 * RUN_IDLE_S)
+
+    def counted(self, now_s: float, *, hot: bool = False) -> Iterator[tuple[Rule, int]]:
+        """Yield each rule of which something is used that still matters, and how much; `hot`: if it is half or more."""
+        least = self.room.warm if hot else repeat(0)
+        for rule, used, warm, end_s in zip(self.plan.rules, self.used, least, self.period.ends_s, strict=False):
+            if used and used >= warm and now_s < over_s(rule, end_s):
+                yield rule, used
+
+    def begun_s(self, rule: Rule) -> float:
+        """Return when the present period of one of its rules began."""
+        return self.period.begun_s[self.plan.rules.index(rule)]
+
+    def times_s(self) -> list[float]:
+        """Return for each rule a time within its present period."""
+        return [end_s - 1 for end_s in self.period.ends_s]
+
+    def change(self, plan: Plan, version: int) -> None:
+        """Take in another plan: what is used of a rule that stays is kept, also by calls that are under way."""
+        old = {rule.name: place for place, rule in enumerate(self.plan.rules)}
+        kept = [old.get(rule.name) for rule in plan.rules]
+        if kept != list(range(len(old))):
+            times_s = self.times_s()
+            born = [version if place is None else self.born[place] if self.born else 0 for place in kept]
+            self.born = tuple(born) if any(born) else ()
+            self.used = [0 if place is None else self.used[place] for place in kept]
+            self.period = period_of(plan.rules, [NEVER_S if place is None else times_s[place] for place in kept])
+        self.plan = plan
+
+    def places_of(self, version: int) -> Iterable[tuple[int, int]]:
+        """Return `plan.places` of the rules that held in a version of the plans."""
+        return [each for each in self.plan.places if self.born[each[0]] <= version]
 
 
 class Ticket(Struct, gc=False):
     """A reservation, to be settled once; what isn't settled stays counted until its period ends, or its run does."""
 
-    accounts: tuple[Account, ...]
+    entries: list[Entry]
     at_s: float
     estimate: Use
+    version: int = 0
+    """Of the plans when it was made."""
     open: bool = True
 
 
@@ -127,8 +119,8 @@ class Caller(Struct, frozen=True, gc=False):
 
 def too_deep(runs: tuple[str, ...], entry: Entry) -> Over | None:
     """Say whether the run is too far below its root. Calls in runs below it have their own."""
-    assert entry.depth is not None
-    depth, limit = len(runs) - 1, entry.depth.limit
+    assert entry.plan.depth is not None
+    depth, limit = len(runs) - 1, entry.plan.depth.limit
     if depth <= limit.amount or entry.pardoned_s:
         return None
     return Over(limit, runs[0], depth, limit.amount, depth)

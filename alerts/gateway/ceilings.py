@@ -13,24 +13,19 @@ period in which the call was let through; a call that is never settled stays cou
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from .accounts import Above, Account, Caller, Entry, Over, Rule, Ticket, Use, too_deep
+from .accounts import Caller, Entry, Over, Ticket, Use, too_deep
 from .limits import Limit
-from .plans import Plans
+from .plans import NEVER_S, Above, Plan, Plans, Room, period_of, room_of
 from .wire import GLOBAL
 
-HOT = 0.5
 PARDON = "depth"
 """Stands for the limit in a row of a run that a person has released."""
 ROOM = 70
 """More scopes than a single call can have."""
-CALLERS = 30
-"""From so many above a run on, as when a whole fleet calls in one, they are looked up; before, a tuple is smaller."""
 BACKLOG, LOOKS_A_CALL = 1_000, 16
 """Looks at old entries that may be put off, and how many a settlement makes up for."""
 
 NAMED: Mapping[str, Mapping[str, float]] = {}
-USUAL: Mapping[str, float] = {}
-NOTHING: tuple[Account, ...] = ()
 
 
 class Ceilings:
@@ -46,6 +41,8 @@ class Ceilings:
         self._named = NAMED
         self._limits: tuple[Limit, ...] = ()
         self._plans = Plans(())
+        # How often what holds for a scope has changed, to tell which rules a call under way was held against.
+        self._version = 0
         self._entries: dict[str, Entry] = {}
         # Of all entries, the one that was looked at longest ago first; a dict would be slow to give its first.
         self._turns: deque[str] = deque()
@@ -65,10 +62,10 @@ class Ceilings:
         if ordered == self._limits:
             return
         self._limits, self.active = ordered, bool(ordered)
-        self._plans = Plans(ordered)
+        self._plans = Plans(ordered, self._usual)
+        self._version += 1
         for scope, entry in self._entries.items():
-            kept = {account.rule.name: account for account in entry.accounts}
-            self._entries[scope] = self._made(scope, entry.above, entry.pardoned_s, kept)
+            entry.change(self._plans.of(scope.partition(":")[0], scope, entry.above), self._version)
         self._share(None)
 
     def reshare(self, usual: float, named: Mapping[str, Mapping[str, float]], scopes: Iterable[str] | None) -> None:
@@ -82,60 +79,71 @@ class Ceilings:
     def _share(self, scopes: Iterable[str] | None) -> None:
         if scopes is None:
             scopes, self._hot = list(self._entries), {}
-            for rule in self._plans.rules.values():
-                rule.allowed = int(rule.limit.amount * self._usual)
+            self._plans.share(self._usual)
         for scope in scopes:
-            entry, shares = self._entries.get(scope), self._named.get(scope, USUAL)
-            for account in () if entry is None else entry.accounts:
-                account.allowed = _allowed(account.rule, shares)
-                if account.used >= account.allowed * HOT:
-                    self._hot[scope] = None
+            entry = self._entries.get(scope)
+            if entry is None:
+                continue
+            entry.room = self._room(scope, entry.plan)
+            if any(used >= warm for used, warm in zip(entry.used, entry.room.warm, strict=True)):
+                self._hot[scope] = None
+
+    def _room(self, scope: str, plan: Plan) -> Room:
+        shares = self._named.get(scope)
+        if shares is None:
+            return plan.room
+        parts = [(rule, shares.get(rule.name)) for rule in plan.rules]
+        return room_of([rule.allowed if part is None else int(rule.limit.amount * part) for rule, part in parts])
 
     def reserve(self, caller: Caller, estimate: Use, now_s: float) -> Ticket | Over:
         """Take the estimate from every account of the caller, or from none."""
         if self._looks_due > BACKLOG or len(self._entries) > self._scopes_max - ROOM:
             self._make_room(self._looks_due - BACKLOG, now_s)
-        runs = caller.runs
-        entries = self._find(caller)
-        if runs and entries and entries[-1].depth is not None:
-            over = too_deep(runs, entries[-1])
+        entries = self._find(caller, now_s)
+        if caller.runs and entries and len(caller.runs) > entries[-1].plan.runs_max:
+            over = too_deep(caller.runs, entries[-1])
             if over is not None:
                 return over
-        each, accounts = estimate.each(), NOTHING
+        each = estimate.each()
         for entry in entries:
-            accounts += entry.accounts
-        for account in accounts:
-            if now_s >= account.ends_s:
-                account.roll(now_s)
-            used = account.used + each[account.index]
-            if used > account.allowed:
-                self._give_back(accounts, account, each)
-                return Over(account.rule.limit, account.scope, account.used, account.allowed, each[account.index])
-            account.used = used
-            if used + used >= account.allowed:
-                self._hot[account.scope] = None
-        return Ticket(accounts, now_s, estimate)
+            if now_s >= entry.period.next_s:
+                entry.roll(now_s)
+            used, warm = entry.used, entry.room.warm
+            for place, index in entry.plan.places:
+                wanted = used[place] + each[index]
+                if wanted >= warm[place]:
+                    if wanted > entry.room.allowed[place]:
+                        return self._give_back(entries, entry, place, each)
+                    self._hot[entry.scope] = None
+                used[place] = wanted
+        return Ticket(entries, now_s, estimate, self._version)
 
-    def _give_back(self, accounts: Iterable[Account], over: Account, each: tuple[int, int, int]) -> None:
+    def _give_back(self, entries: Iterable[Entry], over: Entry, at: int, each: tuple[int, int, int]) -> Over:
         self._hot[over.scope] = None
-        for account in accounts:
-            if account is over:
-                return
-            account.used -= each[account.index]
+        for entry in entries:
+            for place, index in entry.plan.places:
+                if entry is over and place == at:
+                    limit = over.plan.rules[at].limit
+                    return Over(limit, over.scope, over.used[at], over.room.allowed[at], each[index])
+                entry.used[place] -= each[index]
+        raise AssertionError(over.scope)
 
     def settle(self, ticket: Ticket, actual: Use) -> None:
         """Replace the estimate with what the call really took; a second time changes nothing."""
         if not ticket.open:
             return
         ticket.open = False
+        at_s, thought = ticket.at_s, ticket.estimate
         if self._looks_due:
-            self._make_room(min(self._looks_due, LOOKS_A_CALL), ticket.at_s)
-        took, thought, at_s = actual.each(), ticket.estimate.each(), ticket.at_s
-        for account in ticket.accounts:
-            if account.begun_s <= at_s:
-                account.used += took[account.index] - thought[account.index]
-                if account.used + account.used >= account.allowed:
-                    self._hot[account.scope] = None
+            self._make_room(min(self._looks_due, LOOKS_A_CALL), at_s)
+        more = (actual.micro_usd - thought.micro_usd, actual.tokens - thought.tokens, actual.steps - thought.steps)
+        for entry in ticket.entries:
+            used, warm, begun_s = entry.used, entry.room.warm, entry.period.begun_s
+            for place, index in entry.places_of(ticket.version) if entry.born else entry.plan.places:
+                if begun_s[place] <= at_s:
+                    used[place] += more[index]
+                    if used[place] >= warm[place]:
+                        self._hot[entry.scope] = None
 
     def release(self, scope: str, at_s: float) -> None:
         """Begin the accounts of a scope and of all below it anew; calls under way count as what was before.
@@ -145,16 +153,13 @@ class Ceilings:
         for each, entry in self._entries.items():
             if scope in (GLOBAL, each) or scope in entry.above:
                 pardoned_s = at_s if each == scope else entry.pardoned_s
-                self._entries[each] = self._made(each, entry.above, pardoned_s)
+                self._entries[each] = entry.anew(pardoned_s)
                 self._hot.pop(each, None)
 
     def used(self, scope: str, limit: str, now_s: float) -> int:
         """Return what is used and reserved of a limit (by its name) in the present period."""
         entry = self._entries.get(scope)
-        for account in () if entry is None else entry.accounts:
-            if account.rule.name == limit and not account.is_over(now_s):
-                return account.used
-        return 0
+        return 0 if entry is None else next((used for rule, used in entry.counted(now_s) if rule.name == limit), 0)
 
     def report(self, now_s: float, *, whole: bool = False) -> dict[str, dict[str, float]]:
         """Return the part that is used of each limit of which this gateway has used half of its share, by scope.
@@ -165,9 +170,9 @@ class Ceilings:
         for scope in list(self._entries if whole else self._hot):
             entry = self._entries.get(scope)
             hot = {
-                a.rule.name: a.used / a.rule.limit.amount
-                for a in (() if entry is None else entry.accounts)
-                if a.used and (whole or a.used >= a.allowed * HOT) and not a.is_over(now_s) and a.rule.limit.amount
+                rule.name: used / rule.limit.amount
+                for rule, used in (() if entry is None else entry.counted(now_s, hot=not whole))
+                if rule.limit.amount
             }
             if hot:
                 found[scope] = hot
@@ -178,10 +183,9 @@ class Ceilings:
     def dump(self, now_s: float) -> list[tuple[str, str, float, int]]:
         """Return (scope, limit, when its period began, used) of each account, for `load` after a restart."""
         rows = [
-            (scope, a.rule.name, now_s if a.rule.limit.per == "run" else a.begun_s, a.used)
+            (scope, rule.name, now_s if rule.of_runs else entry.begun_s(rule), used)
             for scope, entry in self._entries.items()
-            for a in entry.accounts
-            if a.used and not a.is_over(now_s)
+            for rule, used in entry.counted(now_s)
         ]
         pardons = [(scope, PARDON, each.pardoned_s, 0) for scope, each in self._entries.items() if each.pardoned_s]
         return rows + pardons
@@ -192,79 +196,72 @@ class Ceilings:
 
     def load(self, rows: Iterable[tuple[str, str, float, int]], above: Mapping[str, tuple[str, ...]]) -> None:
         """Take in what was used before a restart; limits that are gone are ignored."""
-        rules = self._plans.rules
+        found: dict[str, dict[str, tuple[float, int]]] = {}
         for scope, name, begun_s, used in rows:
-            entry = self._entries.get(scope) or self._begin(scope.partition(":")[0], scope, above.get(scope, ()))
-            if name == PARDON:
-                entry.pardoned_s = begun_s
-            if name not in rules:
-                continue
-            account = next((each for each in entry.accounts if each.rule.name == name), None)
-            if account is None:
-                account = _account(scope, rules[name], self._named.get(scope, USUAL))
-                entry.accounts += (account,)
-            account.roll(begun_s)
-            account.used = used
+            found.setdefault(scope, {})[name] = (begun_s, used)
+        for scope, names in found.items():
+            self._load(scope, names, above.get(scope, ()))
         self._share(None)
 
-    def _find(self, caller: Caller) -> list[Entry]:
+    def _load(self, scope: str, rows: Mapping[str, tuple[float, int]], above: Above) -> None:
+        entry = self._entries.get(scope) or self._begin(scope.partition(":")[0], scope, above, NEVER_S)
+        entry.change(self._plans.with_rules(entry.plan, rows), self._version)
+        times_s = entry.times_s()
+        for place, rule in enumerate(entry.plan.rules):
+            if rule.name in rows:
+                times_s[place], entry.used[place] = rows[rule.name]
+        entry.period = period_of(entry.plan.rules, times_s)
+        entry.pardoned_s = rows[PARDON][0] if PARDON in rows else entry.pardoned_s
+
+    def _find(self, caller: Caller, now_s: float) -> list[Entry]:
         """Return what is counted of the team, the agent, all above the run, and the run, in that order."""
         entries, plans, agent, team = self._entries, self._plans, caller.agent, caller.team
-        found = []
+        found: list[Entry] = []
         if plans.of_owners:
             if team:
-                found.append(owner := entries.get(team) or self._begin("team", team, ()))
+                found.append(owner := entries.get(team) or self._begin("team", team, (), now_s))
                 # The name of the entry, not of this call: it is kept once.
                 team = owner.scope
             if agent:
-                found.append(entries.get(agent) or self._begin("agent", agent, (team,)))
+                found.append(owner := entries.get(agent) or self._begin("agent", agent, (team,), now_s))
+                agent = owner.scope
         if not plans.of_runs:
             return found
+        known = plans.of_owners and agent and team
         for run in reversed(caller.runs):
             entry = entries.get(run)
             if entry is None:
-                entry = self._begin("run", run, self._above(caller, found))
+                above = tuple([each.scope for each in found])
+                entry = self._begin("run", run, above if known else (agent, team, *above), now_s)
             elif agent not in entry.above or team not in entry.above:
                 self._adopt(run, entry, agent, team)
             found.append(entry)
         return found
 
-    def _above(self, caller: Caller, found: list[Entry]) -> tuple[str, ...]:
-        scopes = tuple([each.scope for each in found])
-        return (
-            scopes if self._plans.of_owners and caller.agent and caller.team else (caller.agent, caller.team, *scopes)
-        )
-
-    def _begin(self, kind: str, scope: str, above: Above) -> Entry:
-        plan, shares = self._plans.of(kind, scope, above), self._named.get(scope, USUAL)
-        accounts = tuple([Account(scope, rule, rule.index, rule.allowed) for rule in plan.rules])
-        for account in accounts if shares else ():
-            account.allowed = _allowed(account.rule, shares)
-        made = self._entries[scope] = Entry(scope, accounts, plan.depth, above)
+    def _begin(self, kind: str, scope: str, above: Above, now_s: float) -> Entry:
+        plan = self._plans.fixed.get(kind) or self._plans.of(kind, scope, above)
+        room = self._room(scope, plan) if self._named else plan.room
+        period = plan.period
+        if not period.since_s <= now_s < period.next_s:
+            period = plan.at(now_s)
+        made = self._entries[scope] = Entry(scope, plan, plan.unused.copy(), room, period, above)
         self._turns.append(scope)
         # Two old ones for each new one.
         self._looks_due += 2
         return made
 
-    def _made(
-        self, scope: str, above: Above, pardoned_s: float = 0.0, kept: Mapping[str, Account] | None = None
-    ) -> Entry:
-        plan, shares = self._plans.of(scope.partition(":")[0], scope, above), self._named.get(scope, USUAL)
-        kept = kept or {}
-        accounts = [_account(scope, rule, shares, kept.get(rule.name)) for rule in plan.rules]
-        return Entry(scope, tuple(accounts), plan.depth, above, pardoned_s)
-
     def _adopt(self, run: str, entry: Entry, agent: str, team: str) -> None:
         """Have the limits hold for a run that another agent or team has for each of its runs."""
-        if isinstance(entry.above, set):
-            entry.above.update((agent, team))
-        else:
-            above = dict.fromkeys((agent, team, *entry.above))
-            entry.above = set(above) if len(above) > CALLERS else tuple(above)
+        if isinstance(entry.above, tuple):
+            # A whole fleet may call in one.
+            entry.above = dict.fromkeys(entry.above)
+        entry.above[agent] = entry.above[team] = None
         if self._plans.owners_matter:
-            kept = {account.rule.name: account for account in entry.accounts}
-            made = self._made(run, entry.above, entry.pardoned_s, kept)
-            entry.accounts, entry.depth = made.accounts, made.depth
+            plan = self._plans.of("run", run, entry.above)
+            if plan is not entry.plan:
+                self._version += 1
+                entry.change(plan, self._version)
+                entry.room = self._room(run, plan)
 
     def _make_room(self, looks: int, now_s: float) -> None:
         """Look at so many entries: drop those that are over, give the others another round.
@@ -279,21 +276,7 @@ class Ceilings:
             entry = self._entries[scope]
             is_over = entry.is_over(now_s)
             if is_over or len(self._entries) > self._scopes_max - ROOM:
-                self.forgotten += bool(entry.accounts) and not is_over
+                self.forgotten += bool(entry.used) and not is_over
                 del self._entries[scope]
             else:
                 self._turns.append(scope)
-
-
-def _account(scope: str, rule: Rule, shares: Mapping[str, float], old: Account | None = None) -> Account:
-    allowed = _allowed(rule, shares)
-    if old is None:
-        return Account(scope, rule, rule.index, allowed)
-    # The same account, since calls under way will settle it.
-    old.rule, old.allowed = rule, allowed
-    return old
-
-
-def _allowed(rule: Rule, shares: Mapping[str, float]) -> int:
-    share = shares.get(rule.name) if shares else None
-    return rule.allowed if share is None else int(rule.limit.amount * share)

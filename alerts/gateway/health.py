@@ -43,6 +43,8 @@ class Watch:
 
     def __init__(self, policy: Policy, now_s: float) -> None:
         self.policy = policy
+        self.may_close = policy.stale == "closed" or bool(policy.closed_scopes)
+        """Whether there is anything that a stale gateway refuses."""
         self.reading = False
         self.at_end = False
         self.synced = False

@@ -1,47 +1,41 @@
 """Which run was started by which, as far as calls have told; bounded."""
 
-from collections import OrderedDict
+from .recent import Recent
 
 DEPTH_MAX = 64
 
 
 class Lineage:
-    """Remember the parent of each of the `runs_max` runs heard of last.
+    """Remember the parents of the `runs_max` runs heard of last, or of more. Runs are scopes.
 
     What is known first stays: a later call can't give somebody else's run another parent.
     """
 
     def __init__(self, runs_max: int = 20_000) -> None:
-        self._parent: OrderedDict[str, str] = OrderedDict()
-        self._runs_max = runs_max
+        self._parent = Recent(runs_max)
 
-    def learn(self, run: str, parents: tuple[str, ...]) -> None:
-        """Take in a chain of runs, nearest first."""
-        known = self._parent
-        for parent in parents:
-            if not parent or parent == run:
-                return
-            if run in known:
-                known.move_to_end(run)
-            else:
-                known[run] = parent
-                if len(known) > self._runs_max:
-                    known.popitem(last=False)
+    def line(self, chain: tuple[str, ...]) -> tuple[str, ...]:
+        """Take in a chain of runs, nearest first; return them and all that are known to be above, each once."""
+        known, run = self._parent.young, chain[0]
+        for parent in chain[1:]:
+            if known.get(run) != parent:
+                return self._learn(chain)
             run = parent
-
-    def line(self, run: str, parents: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Return the run and all that are above it, each once: those it names, and those known."""
-        known, top = self._parent, run
-        for parent in parents:
-            if known.get(top) != parent:
-                return self._climb(run, parents)
-            top = parent
         # It names just what is known, up to where nothing more is.
-        return self._climb(run, parents) if top in known else (run, *parents)
+        return chain if run not in known and run not in self._parent.old else self._climb(chain)
 
-    def _climb(self, run: str, parents: tuple[str, ...]) -> tuple[str, ...]:
-        line = dict.fromkeys((run, *parents))
-        for known in tuple(line):
+    def _learn(self, chain: tuple[str, ...]) -> tuple[str, ...]:
+        run, plain = chain[0], True
+        for parent in chain[1:]:
+            if parent in (run, "run:"):
+                return self._climb(chain)
+            plain = self._parent.setdefault(run, parent) == parent and plain
+            run = parent
+        return chain if plain and self._parent.get(run) is None else self._climb(chain)
+
+    def _climb(self, chain: tuple[str, ...]) -> tuple[str, ...]:
+        line = dict.fromkeys(chain)
+        for known in chain:
             above = self._parent.get(known)
             while above is not None and above not in line and len(line) < DEPTH_MAX:
                 line[above] = None

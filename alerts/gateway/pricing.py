@@ -51,16 +51,21 @@ class UnitPrice(Struct, frozen=True, gc=False, array_like=True, omit_defaults=Tr
 
     def micro_usd(self, call: Tokens) -> int:
         """Price the tokens of a call in whole micro-dollars."""
-        write = call.cache_write_tokens
-        plain = max(0, call.input_tokens - call.cached_tokens - write)
-        if self.tier_tokens and call.input_tokens > self.tier_tokens:
-            scale = self.tier_input / self.input if self.input else 1.0
-            cost = (
-                plain * self.tier_input + call.cached_tokens * self.tier_cached + call.output_tokens * self.tier_output
-            )
-            return round(cost + write * self.cache_write * scale)
-        cost = plain * self.input + call.cached_tokens * self.cached + call.output_tokens * self.output
+        plain, cached, write = call.input_tokens, call.cached_tokens, call.cache_write_tokens
+        if self.tier_tokens and plain > self.tier_tokens:
+            return self._in_tier(call)
+        if not (cached or write):
+            return round(plain * self.input + call.output_tokens * self.output)
+        plain = max(0, plain - cached - write)
+        cost = plain * self.input + cached * self.cached + call.output_tokens * self.output
         return round(cost + write * self.cache_write)
+
+    def _in_tier(self, call: Tokens) -> int:
+        cached, write = call.cached_tokens, call.cache_write_tokens
+        plain = max(0, call.input_tokens - cached - write)
+        scale = self.tier_input / self.input if self.input else 1.0
+        cost = plain * self.tier_input + cached * self.tier_cached + call.output_tokens * self.tier_output
+        return round(cost + write * self.cache_write * scale)
 
 
 UNKNOWN = UnitPrice(input=15.0, cached=15.0, output=75.0, cache_write=15.0, known=False)

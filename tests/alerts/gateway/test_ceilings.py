@@ -160,6 +160,31 @@ def test_a_change_of_limits_loses_no_call_under_way() -> None:
     assert accounts.used("agent:a", DOLLAR.name, 0.0) == 100_000
 
 
+def test_a_call_under_way_settles_only_the_limits_that_it_was_held_against() -> None:
+    hour, day = Limit("agent:*", "tokens", "hour", 100), Limit("agent:*", "tokens", "day", 1_000)
+    accounts = Ceilings([hour])
+    before = accounts.reserve(A, Use(tokens=50), 0.0)
+    accounts.change([day, hour])
+    after = accounts.reserve(A, Use(tokens=40), 1.0)
+    for ticket in (before, after):
+        assert isinstance(ticket, Ticket)
+        accounts.settle(ticket, Use(tokens=10))
+    assert [accounts.used("agent:a", each.name, 2.0) for each in (hour, day)] == [20, 10]
+
+    accounts.change([day])
+    accounts.change([hour, day])
+    assert [accounts.used("agent:a", each.name, 2.0) for each in (hour, day)] == [0, 10]
+
+
+def test_a_clock_that_is_set_back_gives_nothing_back() -> None:
+    accounts = Ceilings([DOLLAR])
+    assert isinstance(accounts.reserve(A, Use(micro_usd=900_000), 120.0), Ticket)
+    for now_s in (59.0, 119.0, 121.0):
+        assert isinstance(accounts.reserve(A, Use(micro_usd=200_000), now_s), Over)
+    assert isinstance(accounts.reserve(Caller("agent:b"), Use(micro_usd=900_000), 59.0), Ticket)
+    assert isinstance(accounts.reserve(Caller("agent:b"), Use(micro_usd=900_000), 60.0), Ticket)
+
+
 def test_a_released_run_may_be_as_deep_as_it_is() -> None:
     gate, deep = limited_guard(Limit("agent:*", "depth", "run", 1)), Identity(agent="a", run="c", parents=("b", "r"))
     assert gate.check(deep, 100.0).denial is Denial.CEILING

@@ -1,0 +1,32 @@
+"""What a gateway remembers of names that calls bring: what was used lately, and no more than its bound."""
+
+from alerts.gateway.lineage import Lineage
+from alerts.gateway.recent import Recent
+
+
+def test_what_was_looked_up_lately_is_known_and_a_million_names_take_no_more_than_twice_the_bound() -> None:
+    recent = Recent(100)
+    recent.put("kept", "yes")
+    for number in range(100_000):
+        recent.put(f"made-up-{number}", "no")
+        if number % 50 == 0:
+            assert recent.get("kept") == "yes"
+    assert len(recent.young) + len(recent.old) <= 200
+    assert recent.get("made-up-0") is None
+
+
+def test_the_first_value_of_a_name_stays() -> None:
+    recent = Recent(3)
+    assert [recent.setdefault("run", parent) for parent in ("first", "second")] == ["first", "first"]
+    recent.put("a", "b")
+    recent.put("c", "d")
+    assert recent.setdefault("run", "third") == "first"
+
+
+def test_runs_above_a_run_that_goes_on_calling_are_known_however_many_others_call() -> None:
+    lineage = Lineage(runs_max=100)
+    lineage.line(("run:child", "run:root"))
+    for number in range(10_000):
+        lineage.line((f"run:{number}", f"run:above-{number}"))
+        if number % 90 == 0:
+            assert lineage.line(("run:child",)) == ("run:child", "run:root")
