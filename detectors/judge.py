@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import log
 from typing import Final
 
+from librt.vecs import vec
 from mypy_extensions import mypyc_attr
 
 from detectors import standing
@@ -37,7 +38,7 @@ class Judge:
         self.parameters = parameters or JudgeParameters()
         detectors = self.parameters.by_call()
         self._names = list(detectors)
-        self._detectors: list[Detector | None] = list(detectors.values())
+        self._detectors = vec[Detector | None](list(detectors.values()))
         limits = self.parameters.limits
         self._limits = LimitBook(limits, self.parameters.run_ceiling)
         self._limited = bool(limits) or self.parameters.agent_ceiling.active or self.parameters.run_ceiling.active
@@ -52,7 +53,7 @@ class Judge:
         if (tree is not None or memory.blocked or state.teams) and standing.blocked(state, memory, tree, call):
             memory.last_s = call.now_s
             return _NONE
-        run = memory.runs.get(call.run) or RunTrack(call.now_s, call.now_s)
+        run = memory.run(call.run) or RunTrack(call.now_s, call.now_s)
         scene = _scene(state, memory, tree, run, call)
         says = self._ask(memory, scene, self._ceilings(agent, memory, tree, scene) if self._limited else None)
         _follow(memory, run, call, tree)
@@ -60,9 +61,9 @@ class Judge:
 
     def _ask(self, memory: AgentMemory, scene: Scene, says: dict[str, Score] | None) -> dict[str, Score] | None:
         """Ask each detector; a new agent, or one from before a change of the configuration, lacks memories."""
-        held, i = memory.held, -1
-        for detector in self._detectors:
-            i += 1
+        held, detectors = memory.held, self._detectors
+        for i in range(len(detectors)):
+            detector = detectors[i]
             if detector is None:
                 continue
             known = held[i]
@@ -192,7 +193,7 @@ def _follow(memory: AgentMemory, run: RunTrack, call: Call, tree: TreeMemory | N
     if call.run and not (run.calls > 1 and call.run == memory.latest_run):
         runs = memory.runs
         runs.pop(call.run, None)
-        runs[call.run] = run
+        runs[call.run] = memory.latest_track = run
         memory.latest_run = call.run
         if len(runs) > _RUNS_KEPT:
             del runs[next(iter(runs))]

@@ -6,7 +6,7 @@ from typing import Final
 
 from detectors.contract import CALM, SPEAK_FROM, Call, Detector, Scene, Score
 from detectors.evidence import Evidence
-from detectors.row import Memory, Row, halve, latest, scaled, zeros
+from detectors.row import Memory, Row, floats, halve, latest, scaled, zeros
 
 # A call is compared with the suspect in input (exact, 0.5 %, 1.5 %, 4 %) and in output size: twelve ways to be like it.
 _INPUT_EXACT: Final = 0.0015
@@ -16,7 +16,7 @@ _INPUT_FAR: Final = 0.04
 _OUTPUT_EXACT: Final = 0.03
 _OUTPUT_NEAR: Final = 0.2
 _UNLIKE: Final = 12
-_LOOPING: Final[tuple[float, ...]] = (
+_LOOPING: Final = floats(
     *[i * o for i in (0.35, 0.17, 0.08, 0.05) for o in (0.45, 0.4, 0.15)],
     0.35,
 )
@@ -30,7 +30,7 @@ _HONEST: Final[tuple[float, ...]] = (
 # Below this, two inputs that grow by the same amount are alike by chance.
 _GROWTH_MIN_TOKENS: Final = 12
 _RHYTHM_NEAR: Final[tuple[float, ...]] = (0.3, 0.8)
-_RHYTHM_LOOPING: Final[tuple[float, ...]] = (0.62, 0.26, 0.12)
+_RHYTHM_LOOPING: Final = floats(0.62, 0.26, 0.12)
 _RHYTHM_HONEST: Final[tuple[float, ...]] = (0.17, 0.25, 0.58)
 
 

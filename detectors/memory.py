@@ -2,6 +2,8 @@
 
 from typing import Any, Final, cast
 
+from librt.vecs import vec
+
 from detectors.ceiling import CeilingMemory, ceiling_carried
 from detectors.contract import RunTrack, TreeTrack
 from detectors.drift import DriftMemory
@@ -39,7 +41,7 @@ KINDS: Final[tuple[type[Memory], ...]] = (
 class AgentMemory(Kept):
     """One agent with its sub-agents ("name/sub1"): its open runs, and what each detector knows of it in `held`.
 
-    `runs` are in the order of their latest calls; `latest_run` is the last of them, if that is known.
+    `runs` are in the order of their latest calls; `latest_run` is the last of them with `latest_track`, if known.
     `blocked` holds the agent ids that are killed, with the time until when. `root` is the root run of the latest
     `root_calls` calls. A trouble lasts from `trouble_since_s` to `trouble_last_s`; its start names the incident.
     `swept_s` is when ended runs were last looked for.
@@ -53,11 +55,12 @@ class AgentMemory(Kept):
         self.trouble_last_s = 0.0
         self.runs: dict[str, RunTrack] = {}
         self.latest_run = ""
+        self.latest_track: RunTrack | None = None
         self.blocked: dict[str, float] = {}
         self.root = ""
         self.root_calls = 0
         self.ceiling: CeilingMemory | None = None
-        self.held: list[Any] = [None] * len(KINDS)  # Unchecked: the detector that it is handed to checks what it is.
+        self.held = vec[Memory | None]([None] * len(KINDS))
         self.swept_s = 0.0
 
     def carry(self, row: Row) -> None:
@@ -79,7 +82,9 @@ class AgentMemory(Kept):
         self.ceiling = ceiling_carried(row, self.ceiling)
         for i in range(len(KINDS)):
             if row.flag(self.held[i] is not None):
-                memory = self.held[i] or KINDS[i]()
+                memory = self.held[i]
+                if memory is None:
+                    memory = KINDS[i]()
                 memory.carry(row)
                 self.held[i] = memory
 
@@ -123,9 +128,16 @@ class AgentMemory(Kept):
         """What `drift` knows."""
         return cast(DriftMemory | None, self.held[8])
 
+    def run(self, run: str) -> RunTrack | None:
+        """Return what is kept of a run; nearly every call is of the latest."""
+        if run == self.latest_run and self.latest_track is not None:
+            return self.latest_track
+        return self.runs.get(run)
+
     def sweep(self, now_s: float) -> None:
         """Forget runs that were idle for a day at that time."""
         self.swept_s = now_s
+        self.latest_track = None
         for run in [r for r, t in self.runs.items() if t.last_s < now_s - RUN_IDLE_S]:
             del self.runs[run]
 

@@ -33,6 +33,8 @@ class PriceMemory(Memory):
         self.suspect_since_s = 0.0
         self.suspect_price = 0.0
         self.surprise = 0.0
+        self.latest = ""
+        self.latest_uses: Uses | None = None
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -54,8 +56,15 @@ class PriceMemory(Memory):
         if self.suspect:
             self.accept(self.suspect, self.suspect_price)
 
+    def uses(self, model: str) -> Uses | None:
+        """Return how many calls a model had, if it is usual; nearly every call is on the latest."""
+        if self.latest_uses is None or model != self.latest:
+            self.latest, self.latest_uses = model, self.models.get(model)
+        return self.latest_uses
+
     def accept(self, model: str, price: float) -> None:
         """Take a model as usual from now on."""
+        self.latest_uses = None
         self.models[model] = Uses()
         self.dearest = max(self.dearest, price)
         self.suspect = ""
@@ -90,7 +99,7 @@ class Price(Detector):
     def step(self, memory: PriceMemory, scene: Scene) -> tuple[PriceMemory, Score]:
         """Judge the model's novelty and price; a suspect model doesn't teach."""
         call = scene.call
-        known = memory.models.get(call.model)
+        known = memory.uses(call.model)
         if known is not None:
             known.calls += 1.0
             self._count_run(memory, scene)

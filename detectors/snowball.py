@@ -9,10 +9,10 @@ from detectors.row import Memory, Row, bucket, floats, halve, scaled, zeros
 
 # Upper ends of the growth of the input from one step of a run to the next, in tokens.
 _ENDS: Final = floats(0.0, 200.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0)
-_RUNAWAY: Final[tuple[float, ...]] = (0.005, 0.01, 0.04, 0.12, 0.25, 0.27, 0.16, 0.09, 0.055)
+_RUNAWAY: Final = floats(0.005, 0.01, 0.04, 0.12, 0.25, 0.27, 0.16, 0.09, 0.055)
 _HONEST: Final[tuple[float, ...]] = (0.06, 0.09, 0.25, 0.22, 0.16, 0.11, 0.06, 0.03, 0.02)
 _ALIKE_ENDS: Final = floats(0.5, 0.9, 1.3)
-_ALIKE_NATS: Final[tuple[float, ...]] = (1.0, -0.4, -1.2, -2.5)
+_ALIKE_NATS: Final = floats(1.0, -0.4, -1.2, -2.5)
 _BURST_MOST: Final = 0.85  # One step short of its bar a burst is still like the honest reading of a few files.
 _REASON: Final = "context from {:,.0f} to {:,.0f} tokens in {:.0f} steps"
 

@@ -9,13 +9,13 @@ from detectors.row import Memory, Row, bucket, floats, halve, scaled, zeros
 
 # Upper ends of the gaps between two calls of a run, in seconds.
 _ENDS_S: Final = floats(1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 120.0)
-_PACE_RUNAWAY: Final[tuple[float, ...]] = (0.1, 0.14, 0.2, 0.2, 0.16, 0.1, 0.05, 0.025, 0.015, 0.01)
+_PACE_RUNAWAY: Final = floats(0.1, 0.14, 0.2, 0.2, 0.16, 0.1, 0.05, 0.025, 0.015, 0.01)
 _PACE_HONEST: Final[tuple[float, ...]] = (0.02, 0.02, 0.03, 0.05, 0.1, 0.19, 0.2, 0.17, 0.12, 0.1)
 # A step adds to the context, leaves it as it was (within 6 %), or drops much of it.
 _STAYS: Final = 0.94
-_TURNS_RUNAWAY: Final[tuple[float, ...]] = (0.5, 0.44, 0.06)
+_TURNS_RUNAWAY: Final = floats(0.5, 0.44, 0.06)
 _TURNS_HONEST: Final[tuple[float, ...]] = (0.9, 0.05, 0.05)
-_TURNS_ERRATIC: Final[tuple[float, ...]] = (0.5, 0.1, 0.4)
+_TURNS_ERRATIC: Final = floats(0.5, 0.1, 0.4)
 # An honest step takes the context beyond where the four to eight steps before it were, time and again.
 _TOP_STEPS: Final = 4
 _BEYOND_RUNAWAY: Final = 0.15

@@ -5,12 +5,12 @@ from math import exp, inf, log, sqrt
 from typing import Final
 
 from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
-from detectors.row import Memory, Row, scaled, zeros
+from detectors.row import Memory, Row, floats, scaled, zeros
 
-HORIZONS_S: Final[tuple[float, ...]] = (60.0, 600.0, 7200.0)
+HORIZONS_S: Final = floats(60.0, 600.0, 7200.0)
 _WORDS: Final[tuple[str, ...]] = ("a minute", "ten minutes", "two hours")
 _SLOT_S: Final = 3600.0
-_FLOORS: Final[tuple[float, ...]] = (3.0, 3.0, 3.0, 10_000.0, 10_000.0, 10_000.0)
+_FLOORS: Final = floats(3.0, 3.0, 3.0, 10_000.0, 10_000.0, 10_000.0)
 
 
 class SurgeMemory(Memory):
@@ -109,8 +109,8 @@ class Surge(Detector):
         passed_s, memory.last_s = call.now_s - memory.last_s, call.now_s
         sums, largest, spend = memory.sums, memory.largest, float(call.list_micro_usd)
         memory.hour_micro_usd += spend
-        for i, horizon_s in enumerate(HORIZONS_S):
-            fade = exp(-passed_s / horizon_s)
+        for i in range(3):
+            fade = exp(-passed_s / HORIZONS_S[i])
             sums[i] = sums[i] * fade + 1.0
             sums[i + 3] = sums[i + 3] * fade + spend
             faded = largest[i] * fade

@@ -10,7 +10,7 @@ from detectors.row import Memory, Row, bucket, floats, halve, scaled, zeros
 
 # Upper ends of the gaps between calls, in seconds.
 _ENDS_S: Final = floats(0.25, 1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 90.0, 300.0)
-_RUNAWAY: Final[tuple[float, ...]] = (0.07, 0.1, 0.14, 0.18, 0.16, 0.14, 0.1, 0.05, 0.03, 0.02, 0.006, 0.004)
+_RUNAWAY: Final = floats(0.07, 0.1, 0.14, 0.18, 0.16, 0.14, 0.1, 0.05, 0.03, 0.02, 0.006, 0.004)
 _HONEST: Final[tuple[float, ...]] = (0.03, 0.03, 0.03, 0.04, 0.045, 0.075, 0.14, 0.14, 0.13, 0.11, 0.1, 0.13)
 
 
