@@ -13,7 +13,7 @@ from detectors.contract import CALM, Call, Detector, RunTrack, Scene, Score, Tea
 from detectors.limits import LimitBook
 from detectors.memory import AgentMemory, TreeMemory
 from detectors.parameters import JudgeParameters
-from detectors.state import JudgeState, family
+from detectors.state import Home, JudgeState, family
 from detectors.team import TeamMemory
 from detectors.verdict import SPEAK_AT, STEEP, Verdict, weigh
 
@@ -45,17 +45,17 @@ class Judge:
         self._bar = self.parameters.bar
         self._together = self.parameters.together
 
-    def step(self, state: JudgeState, call: Call) -> Sequence[Verdict]:
+    def step(self, state: JudgeState, call: Call, home: Home | None = None) -> Sequence[Verdict]:
         """Judge one call and learn from it; a killed scope neither speaks nor teaches."""
-        agent = family(call.agent)
-        memory = state.agent(agent, call.now_s)
+        home = home or Home(call.agent)
+        memory = state.at(home, call.now_s)
         tree = state.tree_of(call)
         if (tree is not None or memory.blocked or state.teams) and standing.blocked(state, memory, tree, call):
             memory.last_s = call.now_s
             return _NONE
         run = memory.run(call.run) or RunTrack(call.now_s, call.now_s)
         scene = _scene(state, memory, tree, run, call)
-        says = self._ask(memory, scene, self._ceilings(agent, memory, tree, scene) if self._limited else None)
+        says = self._ask(memory, scene, self._ceilings(home.agent, memory, tree, scene) if self._limited else None)
         _follow(memory, run, call, tree)
         return self._verdicts(state, memory, call, says) if says else _NONE
 

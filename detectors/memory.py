@@ -1,6 +1,6 @@
 """What is remembered of an agent, a run tree and the shard."""
 
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from librt.vecs import vec
 

@@ -34,6 +34,16 @@ def family(agent: str) -> str:
     return agent.partition("/")[0] if "/" in agent else agent
 
 
+class Home:
+    """Where what is known of an agent was found last, for who judges its next call."""
+
+    def __init__(self, agent: str) -> None:
+        """`agent` may be a sub-agent."""
+        self.agent = family(agent)
+        self.memory: AgentMemory | None = None
+        self.turn = 0
+
+
 class JudgeState:
     """Tables by scope. The engine writes what `drain` gives out and hands it back to `restore`."""
 
@@ -54,6 +64,18 @@ class JudgeState:
             self.agents[name] = memory
         else:
             self.agents.touch(name, memory)
+        if memory.swept_s < self.shard.evicted_s:
+            memory.sweep(self.shard.evicted_s)
+        return memory
+
+    def at(self, home: Home, now_s: float) -> AgentMemory:
+        """Do as `agent`, without a look-up if nothing has changed since the last one."""
+        memory = home.memory
+        if memory is None or home.turn != self.agents.turn:
+            memory = home.memory = self.agent(home.agent, now_s)
+            home.turn = self.agents.turn
+            return memory
+        self.agents.touch(home.agent, memory)
         if memory.swept_s < self.shard.evicted_s:
             memory.sweep(self.shard.evicted_s)
         return memory

@@ -34,6 +34,8 @@ class Table(Generic[Held]):
         self._older: dict[str, Held] = {}
         self._rows: dict[str, bytes] = {}
         self._touched: list[str] = []
+        self.turn = 0
+        """Counts up whenever somebody may hold an object that is no longer the one to be changed."""
 
     @property
     def changed(self) -> int:
@@ -69,6 +71,8 @@ class Table(Generic[Held]):
         return found
 
     def __setitem__(self, key: str, memory: Held) -> None:
+        if key in self._rows:
+            self.turn += 1
         self._live[key] = memory
         self._rows[key] = b""
         self.touch(key, memory)
@@ -78,6 +82,7 @@ class Table(Generic[Held]):
         self._live.pop(key, None)
         self._older.pop(key, None)
         self._touched.append(key)
+        self.turn += 1
 
     def touch(self, key: str, memory: Held) -> None:
         """Note that a memory has changed."""
@@ -121,11 +126,13 @@ class Table(Generic[Held]):
         self._touched = []
         if len(self._live) > self._live_max:
             self._older, self._live = self._live, {}
+            self.turn += 1
         return changed
 
     def restore(self, key: str, row: bytes) -> None:
         """Take back a row that `drain` gave out."""
         self._rows[key] = row
+        self.turn += 1
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Table) and {k: pack(m) for k, m in self.items()} == {

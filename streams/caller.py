@@ -1,12 +1,16 @@
 """Whose an agent's latest call was: nearly every call is like the one before, and needs neither checks nor look-ups."""
 
+from mypy_extensions import i64
+
+from detectors.state import Home
 from streams.event import Event
 from streams.payer import PayerKey
+from streams.prices import UnitPrice
 from streams.windows import Count
 
 
 class Caller:
-    """The names that an agent's latest valid call carried, and the account that it was booked in.
+    """The names that an agent's latest valid call carried, and where what belongs to them was found.
 
     Derived, and never part of a row: after a restart the first call is looked up as any other.
     """
@@ -19,11 +23,20 @@ class Caller:
         self.use_case: str | None = None
         self.model = ""
         self.run: str | None = None
+        self.names_hash: i64 = 0
+        self.run_hash: i64 = 0
+        self.home: Home | None = None
+        self.price: UnitPrice | None = None
+        self.price_until_s = 0.0
+        self.input_price = 0
+        self.price_turn = 0
         self.payer: PayerKey = ()
         self.account: PayerKey = ()
         self.hour_s = 0
         self.turn = 0
         self.count: Count | None = None
+        self.pulse = 0
+        self.payer_number = 0
 
     def is_of(self, event: Event) -> bool:
         """Tell whether the payer of an event is the one known; never before the first call, as a model has a name."""
@@ -38,11 +51,36 @@ class Caller:
 
     def learn(self, event: Event) -> None:
         """Take over whose a valid event is."""
+        if self.home is None:
+            self.home = Home(event.agent)
         self.team, self.model = event.team, event.model
         self.product, self.environment = event.product, event.environment
         self.cost_center, self.use_case = event.cost_center, event.use_case
         self.payer = (event.team, event.product, event.environment, event.cost_center, event.use_case, event.model)
+        self.names_hash = hash_of_names(event)
         self.count = None
+        self.price = None
+        self.pulse = 0
+
+    def follow(self, run: str | None) -> None:
+        """Take over which run a valid event is of."""
+        if run is not self.run:
+            self.run, self.run_hash = run, hash_of_run(run)
+
+
+def hash_of_names(event: Event) -> i64:
+    """Return a hash of an event's agent and model; the shift keeps equal names from cancelling one another."""
+    agent: i64 = hash(event.agent)
+    model: i64 = hash(event.model)
+    return agent ^ model >> 1
+
+
+def hash_of_run(run: str | None) -> i64:
+    """Return a hash of a run, shifted likewise."""
+    if run is None:
+        return 0
+    found: i64 = hash(run)
+    return found >> 2
 
 
 def _same(one: str | None, other: str | None) -> bool:

@@ -81,13 +81,17 @@ class SeenIds:
         self._number = -1
         self._ends_s = 0.0
 
-    def check(self, event_id: str, body: int, now_s: float) -> Seen:
+    def check(self, event_id: str, body: i64, now_s: float) -> Seen:
         """Tell whether `event_id` is new at `now_s`, and remember it with `body`, a hash of its content."""
         if now_s >= self._ends_s:
             self._turn(now_s)
-        key: i64 = hash(event_id) or 1
-        content: i64 = body or 1
-        known = self.current.get(key) or self.before.get(key)
+        key: i64 = hash(event_id)
+        if key == 0:
+            key = 1
+        content: i64 = body if body != 0 else 1
+        known = self.current.get(key)
+        if known == 0:
+            known = self.before.get(key)
         if known != 0:
             return Seen.DUPLICATE if known == content else Seen.CONFLICT
         if len(self.current) < self.entries_max:

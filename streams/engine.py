@@ -11,12 +11,13 @@ from mypy_extensions import i64
 from alerts.policy import RuleBook, Rules
 from detectors.contract import Call
 from detectors.judge import Judge
+from streams.caller import Caller, hash_of_names, hash_of_run
 from streams.duplicates import Seen, SeenIds
 from streams.effects import Effects, Quarantined, Spend, WindowUsage
 from streams.event import Event
 from streams.events import RECORD_BYTES_MAX, TokenEvent, decode, decode_one
 from streams.obedience import Obedience
-from streams.prices import Prices
+from streams.prices import DAY_S, Prices, UnitPrice
 from streams.records import RecordBatch
 from streams.rows import AgentRow, Rows
 from streams.sentence import Sentence
@@ -27,6 +28,7 @@ from streams.windows import HOUR_S, MINUTE_S
 # A global of another module is looked up each time it is used, unless it is a constant here.
 _DECODE: Final = decode_one
 _FIELDS: Final = astuple
+_BYTES_MAX: Final = RECORD_BYTES_MAX
 _BODY: Final = (1 << 62) - 1
 _TS_GRAINS: Final = float(1 << 22)
 """No two times of today differ by less than one of these in a second."""
@@ -58,6 +60,7 @@ class Engine:
         self.sightings: Sightings | None = None
         """Set by who wants to show what happens."""
         self._prices = prices
+        self._prices_turn = 0
         self._validator = Validator()
         self._minute = 0
         self._remembered_s = 0.0
@@ -103,6 +106,7 @@ class Engine:
         """Judge from the next batch on by these; all that is known stays."""
         self.sentence.reconfigure(rules, judge)
         self._prices = prices
+        self._prices_turn += 1
 
     def restore(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Take the rows of an earlier engine of this partition back."""
@@ -116,7 +120,7 @@ class Engine:
             self._remembered_s = max(self._remembered_s, timestamp_ms / 1000)
             for event in _events(value):
                 if isinstance(event, Event) and self._validator.check(event, timestamp_ms / 1000) is None:
-                    self.seen.check(event.event_id, _body(event), self._remembered_s)
+                    self.seen.check(event.event_id, _body(event, None), self._remembered_s)
 
     def _take(
         self,
@@ -133,7 +137,7 @@ class Engine:
             row = self.rows.agents.get(event.agent)
             rejected = self._check(event, append_s, row)
             if rejected is None:
-                known = self.seen.check(event.event_id, _body(event), now_s)
+                known = self.seen.check(event.event_id, _body(event, row), now_s)
                 if known is Seen.NEW:
                     self._accept(event, row or self._begin(event, now_s), append_s, now_s, effects)
                     return
@@ -157,13 +161,15 @@ class Engine:
         else:
             rejected = self._validator.check(event, append_s)
             if rejected is None:
+                self._validator.share_names(event)
                 caller.learn(event)
         if rejected is None:
-            caller.run = event.run_id
+            caller.follow(event.run_id)
         return rejected
 
     def _accept(self, event: Event, row: AgentRow, append_s: float, now_s: float, effects: Effects) -> None:
-        price = self._prices.of(event.model, now_s)
+        caller = row.caller
+        price = self._price_of(event, caller, now_s)
         if not price.known:
             effects.unknown_models.add(event.model)
         listed = price.of_tokens(event.input_tokens, event.cached_tokens, event.cache_write_tokens, event.output_tokens)
@@ -174,13 +180,10 @@ class Engine:
         tokens = event.input_tokens + event.output_tokens
         _note(event, row, now_s, effects)
         at_s = min(event.ts, append_s)
-        of_team = effects.spend.get(event.team)
-        if of_team is None:
-            of_team = effects.spend[event.team] = Spend()
-        of_team.micro_usd += spend
-        self.rows.attribution.book(row.caller, at_s, tokens, spend)
+        _add_spend(event.team, spend, effects)
+        self.rows.attribution.book(caller, at_s, tokens, spend)
         if self.sightings is not None:
-            self.sightings.saw(event.event_id, event.agent, row.caller.payer, at_s, spend)
+            self.sightings.saw(event.event_id, event.agent, caller, at_s, spend)
         if at_s < now_s - self.settings.lateness_s:
             effects.counts.late += 1
             self.rows.book_late(event.agent, row, at_s, tokens, spend)
@@ -204,7 +207,7 @@ class Engine:
             event.cached_tokens,
             spend,
             listed,
-            price.input_micro_usd_per_mtok,
+            caller.input_price,
             failed,
             event.latency_ms / 1000,
             event.prompt_hash or "",
@@ -213,10 +216,20 @@ class Engine:
         if self.rows.standings:
             self._obedience.look(call, event.gateway or "", effects)
 
+    def _price_of(self, event: Event, caller: Caller, now_s: float) -> UnitPrice:
+        price = caller.price
+        if price is None or now_s >= caller.price_until_s or caller.price_turn != self._prices_turn:
+            price = caller.price = self._prices.of(event.model, now_s)
+            caller.price_until_s, caller.price_turn = now_s - now_s % DAY_S + DAY_S, self._prices_turn
+            caller.input_price = price.input_micro_usd_per_mtok
+        return price
+
     def _begin(self, event: Event, now_s: float) -> AgentRow:
         overflow = len(self.rows.agents) >= self.settings.agents_max
         row = self.rows.overflow if overflow else self.rows.open_agent(event.agent, event.team, now_s)
+        self._validator.share_names(event)
         row.caller.learn(event)
+        row.caller.follow(event.run_id)
         return row
 
     def _turn_minute(self, now_s: float) -> None:
@@ -236,9 +249,16 @@ def _note(event: Event, row: AgentRow, now_s: float, effects: Effects) -> None:
         effects.skew_s[event.agent] = row.skew_s
 
 
+def _add_spend(team: str, micro_usd: int, effects: Effects) -> None:
+    of_team = effects.spend.get(team)
+    if of_team is None:
+        of_team = effects.spend[team] = Spend()
+    of_team.micro_usd += micro_usd
+
+
 def _one(value: bytes | None) -> Event | None:
     """Return the event of a record that is one, as nearly every record is; of any other None."""
-    if value is not None and len(value) <= RECORD_BYTES_MAX and value[:1] != b"[":
+    if value is not None and len(value) <= _BYTES_MAX and value[:1] != b"[":
         try:
             return Event(_FIELDS(_DECODE(value)))
         except (DecodeError, UnicodeDecodeError, RecursionError):
@@ -251,10 +271,13 @@ def _events(value: bytes | None) -> list[Event | Rejected]:
     return [Event(astuple(found)) if isinstance(found, TokenEvent) else found for found in decode(value)]
 
 
-def _body(event: Event) -> int:
-    """Return a hash of what an event says, in 62 bits; the shifts keep equal names from cancelling one another."""
-    agent: i64 = hash(event.agent)
-    model: i64 = hash(event.model)
-    run: i64 = hash(event.run_id)
-    numbers: i64 = (int(event.ts * _TS_GRAINS) ^ event.input_tokens << 30 ^ event.output_tokens) & _BODY
-    return (agent ^ model >> 1 ^ run >> 2 ^ numbers) & _BODY
+def _body(event: Event, row: AgentRow | None) -> i64:
+    """Return a hash of what an event says, in 62 bits; the row of its agent knows that of its names."""
+    if row is None:
+        names = hash_of_names(event) ^ hash_of_run(event.run_id)
+    else:
+        names = row.caller.names_hash ^ row.caller.run_hash
+    at: i64 = int(event.ts * _TS_GRAINS)
+    sent: i64 = event.input_tokens
+    answered: i64 = event.output_tokens
+    return (names ^ at ^ sent << 30 ^ answered) & _BODY

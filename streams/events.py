@@ -20,20 +20,21 @@ class TokenEvent(Struct, frozen=True, gc=False, kw_only=True):
 
     `ts` is the end of the call in Unix seconds. `input_tokens` includes `cached_tokens` and
     `cache_write_tokens`, `output_tokens` includes `reasoning_tokens`. `gateway` is the id by which
-    the gateway reports what it obeys. There is no field for prompt text.
+    the gateway reports what it obeys. There is no field for prompt text. In the order in which most write them:
+    the decoder looks for the next first.
     """
 
     event_id: Name
     ts: float
     agent: str
+    team: str = ""
     model: Name
     input_tokens: Count
     output_tokens: Count
-    team: str = ""
     cached_tokens: Count = 0
     run_id: str | None = None
-    parent_run_id: str | None = None
     step: Annotated[int, Meta(ge=0, le=10**7)] = 0
+    parent_run_id: str | None = None
     status: str = "ok"
     latency_ms: Annotated[float, Meta(ge=0, le=10**8)] = 0.0
     product: Text | None = None
@@ -42,12 +43,12 @@ class TokenEvent(Struct, frozen=True, gc=False, kw_only=True):
     user: Text | None = None
     workflow: Text | None = None
     provider: Text | None = None
-    cost_center: Text | None = None
     cost_usd: Annotated[float, Meta(ge=0, le=10**6)] | None = None
     reasoning_tokens: Count = 0
     cache_write_tokens: Count = 0
     tool_calls: Count = 0
     prompt_hash: Text | None = None
+    cost_center: Text | None = None
     gateway: Text | None = None
 
 

@@ -11,6 +11,7 @@ from alerts.decision import Decision
 from alerts.policy import Rules
 from detectors.contract import Call
 from detectors.judge import Judge, JudgeState, Verdict
+from detectors.state import Home
 from streams.assembly import judge_of, prices_of, rules_of
 from streams.compacted import read_compacted
 from streams.engine import Engine, EngineSettings
@@ -32,9 +33,9 @@ class Listener(Judge):
         self.heard: deque[tuple[float, Verdict]] = deque(maxlen=SHOWN)
         self.agent = scope.partition(":")[2] if scope.startswith("agent:") else ""
 
-    def step(self, state: JudgeState, call: Call) -> Sequence[Verdict]:
+    def step(self, state: JudgeState, call: Call, home: Home | None = None) -> Sequence[Verdict]:
         """Judge as ever, and listen."""
-        verdicts = super().step(state, call)
+        verdicts = super().step(state, call, home)
         if self._scope in (f"agent:{call.agent}", f"run:{call.run}"):
             self.agent = call.agent
             self.heard.extend((call.now_s, verdict) for verdict in verdicts)

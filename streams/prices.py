@@ -10,7 +10,7 @@ from genai_prices import data_snapshot
 
 from streams.events import TokenEvent
 
-_DAY_S = 86_400.0
+DAY_S: Final = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Prices:
         if len(self._cache) > 10_000:
             self._cache.clear()
         price = self._look_up(model, at_s)
-        self._cache[model] = (at_s - at_s % _DAY_S + _DAY_S, price)
+        self._cache[model] = (at_s - at_s % DAY_S + DAY_S, price)
         return price
 
     def _look_up(self, model: str, at_s: float) -> UnitPrice:

@@ -145,18 +145,27 @@ def _packed(seen: SeenCalls) -> Iterator[Calls]:
     """Cut calls into records of at most `CALLS_A_RECORD` calls and `PIECE` payers."""
     first = 0
     while first < len(seen.ids):
-        numbers: dict[PayerKey, int] = {}
-        payer = array("H")
-        for key in seen.payers[first : first + CALLS_A_RECORD]:
-            number = numbers.setdefault(key, len(numbers))
-            if number >= PIECE:
-                break
-            payer.append(number)
+        numbers = seen.payer[first : first + CALLS_A_RECORD]
+        if len(seen.payers) <= PIECE:
+            named, payer = seen.payers, array("H", numbers)
+        else:
+            named, payer = _renumbered(seen.payers, numbers)
         part = slice(first, first + len(payer))
         first += len(payer)
-        at_s, micro_usd = array("I", map(int, seen.at_s[part])), array("Q", seen.micro_usd[part])
-        named = [payer_of(key) for key in list(numbers)[:PIECE]]
-        yield Calls(named, _lines(seen.ids[part]), payer.tobytes(), at_s.tobytes(), micro_usd.tobytes())
+        at_s, micro_usd = array("I", seen.at_s[part]), array("Q", seen.micro_usd[part])
+        payers = [payer_of(key) for key in named]
+        yield Calls(payers, _lines(seen.ids[part]), payer.tobytes(), at_s.tobytes(), micro_usd.tobytes())
+
+
+def _renumbered(payers: list[PayerKey], numbers: Iterable[int]) -> tuple[list[PayerKey], "array[int]"]:
+    """Return the payers of as many calls as have at most `PIECE` of them, and which each of these calls has."""
+    known: dict[int, int] = {}
+    payer = array("H")
+    for number in numbers:
+        if len(known) >= PIECE and number not in known:
+            break
+        payer.append(known.setdefault(number, len(known)))
+    return [payers[number] for number in known], payer
 
 
 def _lines(ids: list[str]) -> bytes:
