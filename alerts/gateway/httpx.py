@@ -28,6 +28,11 @@ class WatchedAsync(AsyncWatched, httpx.AsyncByteStream):
     """A response under way."""
 
 
+def unread(response: object) -> httpx.Response | None:
+    """Return a response whose body is still to come; None for anything else."""
+    return response if isinstance(response, httpx.Response) and not response.is_closed else None
+
+
 class Brakes(SyncTransport, httpx.BaseTransport):
     """For `httpx.Client`. `who` is who calls, or a function of the request."""
 

@@ -24,6 +24,7 @@ from .gate import Gate
 from .guard import Guard
 from .identity import Answer, Identity, cheaper, denial_body, denial_headers
 from .keys import Trust
+from .litellm_passing import PASSES, Passed, Watched, passing, watch
 from .litellm_usage import Streamed, event_of_payload, told_of
 from .source import source_of
 from .usage import Usage, prompt_of
@@ -77,6 +78,8 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         self._admitted: dict[str, Admission] = {}
         # By `litellm_call_id`: what LiteLLM logs of a call later tells neither the run nor, by default, the prompt.
         self._callers: OrderedDict[str, tuple[Identity, str | None]] = OrderedDict()
+        # By the same: streams of pass-through routes.
+        self._passed: OrderedDict[str, Watched] = OrderedDict()
 
     async def start(self) -> None:
         """Begin to read the commands, and wait until they are known; may be called again."""
@@ -102,6 +105,8 @@ class Brakes(CustomLogger):  # type: ignore[misc]
             raise Refusal(answer, self._release_url)
         self._remember(who, data)
         self._follow(data, admitted)
+        if call_type == PASSES:
+            passing.set(Passed(call_id_of(data), admitted, dict(data)))
         instead = cheaper(answer.models, who.model) if answer.models else ""
         return {**data, "model": instead} if instead else data
 
@@ -133,6 +138,20 @@ class Brakes(CustomLogger):  # type: ignore[misc]
                 admitted.settle(*streamed.used())
                 self._admitted.pop(call_id, None)
 
+    async def async_post_call_response_headers_hook(
+        self,
+        data: dict[str, Any],
+        user_api_key_dict: Any,
+        response: Any,
+        request_headers: dict[str, str] | None = None,
+    ) -> None:
+        """Follow a stream that a pass-through route hands on; called by the proxy before the first chunk."""
+        found = watch(self._gate, response, lambda answer: Refusal(answer, self._release_url))
+        if found is not None:
+            self._passed[found[0]] = found[1]
+            if len(self._passed) > CALLERS_MAX:
+                self._passed.popitem(last=False)
+
     async def async_post_call_failure_hook(
         self,
         request_data: dict[str, Any],
@@ -147,11 +166,16 @@ class Brakes(CustomLogger):  # type: ignore[misc]
 
     async def async_log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """Settle and report what a call took; called by LiteLLM after each."""
-        self._settle(kwargs)
-        self._report(kwargs)
+        passed = self._passed.pop(str(kwargs.get("litellm_call_id") or ""), None)
+        if passed is not None and passed.is_cut:
+            return
+        seen = passed.told() if passed is not None else None
+        self._settle(kwargs, seen)
+        self._report(kwargs, seen)
 
     async def async_log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """Report a call that failed; called by LiteLLM after each attempt."""
+        self._passed.pop(str(kwargs.get("litellm_call_id") or ""), None)
         self._report(kwargs)
 
     def _follow(self, data: Mapping[str, Any], admitted: Admission) -> None:
@@ -162,15 +186,15 @@ class Brakes(CustomLogger):  # type: ignore[misc]
                 self._admitted.pop(next(iter(self._admitted)))
             self._admitted[call_id] = admitted
 
-    def _settle(self, kwargs: Mapping[str, Any]) -> None:
-        """Settle with what LiteLLM knows; a cache hit takes nothing."""
+    def _settle(self, kwargs: Mapping[str, Any], seen: tuple[Usage, str] | None) -> None:
+        """Settle with what LiteLLM knows, or with what was seen of a stream; a cache hit takes nothing."""
         admitted = self._admitted.pop(str(kwargs.get("litellm_call_id") or ""), None)
         told = kwargs.get("standard_logging_object")
         if admitted is None or not isinstance(told, dict):
             return
         usage = Usage() if told.get("cache_hit") else told_of(told, kwargs.get("passthrough_logging_payload"))
         if usage is None:
-            admitted.lose()
+            admitted.lose() if seen is None else admitted.settle(*seen)
             return
         # Where LiteLLM knows no price, the table does, or its price for the unknown.
         cost = round(float(told.get("response_cost") or 0.0) * 1e6)
@@ -185,13 +209,13 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         if len(self._callers) > CALLERS_MAX:
             self._callers.popitem(last=False)
 
-    def _report(self, kwargs: Mapping[str, Any]) -> None:
+    def _report(self, kwargs: Mapping[str, Any], seen: tuple[Usage, str] | None = None) -> None:
         source, payload = self._source, kwargs.get("standard_logging_object")
         if source is None or not isinstance(payload, dict):
             return
         who, digest = self._callers.get(str(payload.get("litellm_call_id")), (None, None))
         passed = kwargs.get("passthrough_logging_payload")
-        source.put(lambda: event_of_payload(payload, who, passed, gateway=source.gateway, digest=digest))
+        source.put(lambda: event_of_payload(payload, who, passed, seen=seen, gateway=source.gateway, digest=digest))
 
 
 def call_id_of(data: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from .usage import Usage, prompt_of, said_tokens, usage_of, usage_within
 _PREFIXES = ("openai", "anthropic", "azure", "gemini", "vertex_ai", "bedrock")
 _REFUSED = ("Refusal", "ProxyException", "HTTPException")
 """What the proxy raises itself, before it calls anybody."""
+EVENTS = {"content-type": "text/event-stream"}
 
 
 def event_of_payload(
@@ -23,21 +24,25 @@ def event_of_payload(
     who: Identity | None = None,
     passed: Mapping[str, Any] | None = None,
     *,
+    seen: tuple[Usage, str] | None = None,
     gateway: str = "",
     digest: str | None = None,
 ) -> Event | None:
     """Return the event of a call; None for one that never went out: refused, or served from a cache.
 
     `who` is who called, where that is known. `passed` is the `passthrough_logging_payload` of a pass-through route: its
-    answer LiteLLM reads only where it knows the provider by its host. A failure shares the `litellm_call_id` with
-    what followed it, and where the answer has no id (embeddings) the `id` too.
+    answer LiteLLM reads only where it knows the provider by its host; `seen` is what was read of a stream there, and of
+    which model. A failure shares the `litellm_call_id` with what followed it, and where the answer has no id
+    (embeddings) the `id` too.
     """
     if payload.get("cache_hit") or _dict(payload.get("error_information")).get("error_class") in _REFUSED:
         return None
     usage, answer = told_of(payload, passed), _dict((passed or {}).get("response_body"))
-    if usage is None:
-        return None
     model = str(payload.get("model") or "")
+    if usage is None:
+        if seen is None:
+            return None
+        usage, model = seen[0], seen[1] or model
     if usage_within(answer) is not None:
         model = str(answer.get("model") or model)
     ended_s, took_s = _number(payload.get("endTime")), _number(payload.get("response_time"))
@@ -73,14 +78,20 @@ class Streamed:
     """
 
     def __init__(
-        self, who: Identity, data: Mapping[str, Any], source: Source | None, *, is_limited: bool = False
+        self,
+        who: Identity,
+        data: Mapping[str, Any],
+        source: Source | None,
+        *,
+        is_limited: bool = False,
+        headers: Mapping[str, str] = EVENTS,
     ) -> None:
         self._who = who
         self._data = data
         self._source = source
         self._counts = source is not None or is_limited
         self._began_s = source.clock() if source else 0.0
-        self._meter = Meter({"content-type": "text/event-stream"})
+        self._meter = Meter(headers)
 
     def take(self, chunk: Any) -> None:
         """Count a chunk: an object of LiteLLM's, or what the provider sent."""
@@ -97,6 +108,11 @@ class Streamed:
         if source is not None:
             ended_s, prompt = source.clock(), prompt_of(self._data)
             source.put(lambda: self._event(source, status, ended_s, prompt))
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the provider has said what was used."""
+        return self._meter.told is not None
 
     def used(self) -> tuple[Usage, str]:
         """Return what has passed until now, and of which model."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, web
 from aiohttp.test_utils import TestServer
 from kafka_service import PARTITIONS, Installation
 from real_gateways import needs
@@ -33,8 +33,11 @@ pytestmark = [
     pytest.mark.timeout(300),
     needs("litellm"),
 ]
-WORKERS = 2
+WORKERS, CHUNKS = 2, 7
 CALLS_A_ROUTE = 8
+PASSED_ON = "/openai/v1/chat/completions"
+"""To a host that LiteLLM knows nothing of."""
+STREAMS = ("/v1/chat/completions", PASSED_ON)
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 ROUTES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": CHAT,
@@ -42,7 +45,7 @@ ROUTES: dict[str, dict[str, Any]] = {
     "/v1/embeddings": {"model": "e", "input": "x"},
     "/v1/responses": {"model": "m", "input": "x"},
     "/v1/messages": {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]},
-    "/openai/v1/chat/completions": CHAT,
+    PASSED_ON: CHAT,
 }
 RESPONSE = {
     "id": "r", "object": "response", "created_at": 1, "model": "m", "status": "completed", "parallel_tool_calls": False,
@@ -55,11 +58,11 @@ RESPONSE = {
 
 
 class Upstream:
-    """Speaks enough of OpenAI to be called; a stream gives a chunk each time it is told to."""
+    """Speaks enough of OpenAI to be called; a stream gives a chunk, then waits to be told; a short one all."""
 
     def __init__(self) -> None:
         self.calls = 0
-        self.next = asyncio.Semaphore(0)
+        self.streams: list[asyncio.Semaphore] = []
         self.app = web.Application()
         self.app.router.add_route("*", "/{rest:.*}", self._answer)
 
@@ -67,7 +70,7 @@ class Upstream:
         self.calls += 1
         body = await request.json()
         if body.get("stream"):
-            return await self._stream(request)
+            return await self._stream(request, body.get("max_tokens"))
         if request.path.endswith("/responses"):
             return web.json_response({**RESPONSE, "id": f"resp_{uuid.uuid4().hex}"})
         message = {"role": "assistant", "content": "y"}
@@ -79,14 +82,19 @@ class Upstream:
              "usage": usage, "data": data}
         )  # fmt: skip
 
-    async def _stream(self, request: web.Request) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, chunks: int | None) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
-        for number in range(1000):
-            await self.next.acquire()
+        told = asyncio.Semaphore(1)
+        self.streams.append(told)
+        for number in range(chunks or 1000):
+            if chunks is None:
+                await told.acquire()
             choice = {"index": 0, "delta": {"content": f"chunk {number} "}, "finish_reason": None}
             chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
             await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        usage = {"prompt_tokens": 1, "completion_tokens": chunks, "total_tokens": 1 + (chunks or 0)}
+        await response.write(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n")
         return response
 
 
@@ -135,20 +143,11 @@ async def obeys(client: ClientSession, url: str, upstream: Upstream, commander: 
         assert status == 200, (route, body)
         assert upstream.calls > before, route
 
-    upstream.next.release()  # The proxy answers once it has a first chunk.
-    stream = await client.post(
-        f"{url}/v1/chat/completions", json={**CHAT, "stream": True}, headers={"authorization": "Bearer sk-a"}
-    )
-    assert b"chunk 0" in await stream.content.readline()
-
+    streams = [await streaming(client, url + route, "a") for route in STREAMS]
     outcome = await commander.handle(decision(Action.KILL, "agent:a"))
     name = f"agent:a@{outcome.epoch}.{outcome.seq}"
     await until(lambda: commander.coverage.counts(name, time.time()) == (WORKERS, WORKERS))
-    upstream.next.release()
-    rest = await stream.content.read()
-    assert b"chunk 1" not in rest
-    assert b"agent_killed" in rest
-
+    await all_cut(streams, upstream)
     await every_route_refuses(call, upstream, name)
     assert (await call("/v1/chat/completions", "b"))[0] == 200
 
@@ -194,28 +193,29 @@ async def test_what_calls_took_arrives_in_kafka_and_is_counted_once(kafka: str, 
             begun_s = time.time()
             calls = await uses(client, url)
             await cut(client, url, upstream, site)
-            await until(lambda: events_are(site, calls + 1))
+            await until(lambda: events_are(site, calls + len(STREAMS)))
         found = await events_of(site)
         await site.done()
         says_all(found, begun_s)
         hours = (await site.hours()).values()
         tokens = sum(event.input_tokens + event.output_tokens for event in found)
-        assert (sum(each[0] for each in hours), sum(each[1] for each in hours)) == (calls + 1, tokens)
+        assert (sum(each[0] for each in hours), sum(each[1] for each in hours)) == (calls + len(STREAMS), tokens)
         assert await worker.metric("brakeline_events_duplicate_total") == 0
 
 
 def says_all(found: list[TokenEvent], begun_s: float) -> None:
-    """One event a call, from both workers; of the stream that was cut what had passed, of refusals nothing."""
-    assert len({event.event_id for event in found}) == len(found) == CALLS_A_ROUTE * len(ROUTES) + 1
+    """One event a call, from both workers; of the streams that were cut what had passed, of refusals nothing."""
+    assert len({event.event_id for event in found}) == len(found)
     assert len({event.gateway for event in found}) == WORKERS
     assert {event.team for event in found} == {"t"}
     assert all(begun_s <= event.ts <= time.time() for event in found)
-    (partial,) = [event for event in found if event.agent == "b"]
-    assert (partial.status, partial.model, partial.input_tokens) == ("partial", "m", 1)
-    assert 0 < partial.output_tokens < 10
-    whole = [event for event in found if event is not partial]
+    cut_off = [event for event in found if event.agent == "b"]
+    assert [(each.status, each.model, each.input_tokens) for each in cut_off] == [("partial", "m", 1)] * len(STREAMS)
+    assert all(0 < each.output_tokens < 10 for each in cut_off)
+    whole = [event for event in found if event not in cut_off]
     assert {(event.agent, event.status, event.input_tokens) for event in whole} == {("a", "ok", 1)}
     assert {event.model for event in whole} == {"m", "e"}
+    assert [event.output_tokens for event in whole if event.output_tokens > 1] == [CHUNKS] * CALLS_A_ROUTE
 
 
 async def uses(client: ClientSession, url: str) -> int:
@@ -225,23 +225,39 @@ async def uses(client: ClientSession, url: str) -> int:
         for _ in range(CALLS_A_ROUTE):
             async with client.post(url + route, json=body, headers=headers) as answer:
                 assert answer.status == 200, (route, await answer.text())
-    return CALLS_A_ROUTE * len(ROUTES)
+    for _ in range(CALLS_A_ROUTE):
+        short = {**CHAT, "stream": True, "max_tokens": CHUNKS}
+        async with client.post(url + PASSED_ON, json=short, headers=headers) as answer:
+            assert f"chunk {CHUNKS - 1}" in await answer.text()
+    return CALLS_A_ROUTE * (len(ROUTES) + 1)
 
 
 async def cut(client: ClientSession, url: str, upstream: Upstream, site: Installation) -> None:
     """Kill the caller of a stream after its first chunk."""
-    upstream.next.release()
-    headers = {"authorization": "Bearer sk-b"}
-    stream = await client.post(f"{url}/v1/chat/completions", json={**CHAT, "stream": True}, headers=headers)
-    assert b"chunk 0" in await stream.content.readline()
+    streams = [await streaming(client, url + route, "b") for route in STREAMS]
     await site.command("kill", "agent:b", "--reason", "a loop")
 
     async def both_workers_obey() -> bool:
         return f"{WORKERS} of {WORKERS}" in await site.command("list")
 
     await until(both_workers_obey)
-    upstream.next.release()
-    assert b"agent_killed" in await stream.content.read()
+    await all_cut(streams, upstream)
+
+
+async def streaming(client: ClientSession, url: str, key: str) -> ClientResponse:
+    """Open a stream, up to its first chunk."""
+    stream = await client.post(url, json={**CHAT, "stream": True}, headers={"authorization": f"Bearer sk-{key}"})
+    assert b"chunk 0" in await stream.content.readline()
+    return stream
+
+
+async def all_cut(streams: list[ClientResponse], upstream: Upstream) -> None:
+    for each in upstream.streams:
+        each.release()
+    for stream in streams:
+        rest = await stream.content.read()
+        assert b"chunk 1" not in rest, stream.url
+        assert b"agent_killed" in rest, stream.url
 
 
 async def events_of(site: Installation) -> list[TokenEvent]:
