@@ -10,15 +10,11 @@ from .plans import NEVER_S, PERIOD_S, RUN_IDLE_S, Above, Period, Plan, Room, Rul
 
 
 class Use(Struct, frozen=True, gc=False):
-    """What a call takes, or is thought to take."""
+    """What a call takes, or is thought to take; in the order of `Rule.index`."""
 
     micro_usd: int = 0
     tokens: int = 0
     steps: int = 1
-
-    def each(self) -> tuple[int, int, int]:
-        """Return what it takes by `Rule.index`."""
-        return self.micro_usd, self.tokens, self.steps
 
 
 class Entry(Struct, gc=False):

@@ -104,7 +104,7 @@ class Ceilings:
             over = too_deep(caller.runs, entries[-1])
             if over is not None:
                 return over
-        each = estimate.each()
+        each = (estimate.micro_usd, estimate.tokens, estimate.steps)
         for entry in entries:
             if now_s >= entry.period.next_s:
                 entry.roll(now_s)

@@ -25,13 +25,13 @@ class Lineage:
         return chain if run not in known and run not in self._parent.old else self._climb(chain)
 
     def _learn(self, chain: tuple[str, ...]) -> tuple[str, ...]:
-        run, plain = chain[0], True
+        recent, run, plain = self._parent, chain[0], True
         for parent in chain[1:]:
             if parent in (run, "run:"):
                 return self._climb(chain)
-            plain = self._parent.setdefault(run, parent) == parent and plain
+            plain = recent.setdefault(run, parent) == parent and plain
             run = parent
-        return chain if plain and self._parent.get(run) is None else self._climb(chain)
+        return chain if plain and run not in recent.young and run not in recent.old else self._climb(chain)
 
     def _climb(self, chain: tuple[str, ...]) -> tuple[str, ...]:
         line = dict.fromkeys(chain)

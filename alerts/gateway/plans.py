@@ -24,7 +24,7 @@ class Rule(Struct, gc=False):
     limit: Limit
     name: str
     index: int
-    """Where its measure stands in `Use.each`; -1 for the depth, which is not used up."""
+    """Where its measure stands in a `Use`; -1 for the depth, which is not used up."""
     matches: Callable[[str], bool]
     span_s: float
     of_runs: bool
