@@ -5,8 +5,9 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 from browsing import ARTEFACTS, FLAGS, Window
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser, async_playwright
 
 from streams.web.assets import vendor_missing
 
@@ -33,13 +34,17 @@ def _artefacts() -> Iterator[None]:
     yield
 
 
-@pytest.fixture
-async def window(chromium: str) -> AsyncIterator[Window]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    """One for all tests, as its start takes longer than most of them; each opens a profile of its own."""
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        try:
-            made = Window(browser)
-            yield made
-            assert made.complaints == [], "the console is silent: no error, and nothing that the policy refused"
-        finally:
-            await browser.close()
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def window(browser: Browser) -> AsyncIterator[Window]:
+    made = Window(browser)
+    yield made
+    assert made.complaints == [], "the console is silent: no error, and nothing that the policy refused"

@@ -8,6 +8,8 @@ from playwright.async_api import Page, expect
 from alerts.decision import Action
 from streams.settings import Settings
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 ARMED = Settings.model_validate({"mode": "armed"})
 GOOD_CLS = 0.1
 """What web.dev calls a good cumulative layout shift; ours must be far below."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from browsing import Window
 from playwright.async_api import expect
 from waiting import until
@@ -14,6 +15,8 @@ from waiting import until
 from streams.demo.show import GIVE_UP_S, ONSET_S, Show
 from streams.demo.stage import Stage, stage
 from streams.outlet import Outlet
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SEED = 10
 LOOKUP_S = 30.0
@@ -44,7 +47,7 @@ class Watched(Show):
         await asyncio.wait_for(self.refused.wait(), 90)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def scene(tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(tmp_path, None) as made:
         yield made

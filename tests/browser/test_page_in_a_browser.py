@@ -10,6 +10,8 @@ from pages import Filled, agent, course, fleet, gateways, held_call, runaway, se
 from alerts.decision import Action, Evidence
 from streams.settings import Settings
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 AXE = Path(__file__).parents[2] / "streams/web/assets/node_modules/axe-core/axe.min.js"
 SCREENS = {
     "agents": "/",
