@@ -1,7 +1,11 @@
-"""The storm: 300 concurrent callers on 3 gateways never pass a ceiling by more than the bound."""
+"""The storm: 300 concurrent callers on 3 gateways never pass a ceiling by more than the bound.
+
+`BRAKELINE_STORM=1` makes it 100 storms.
+"""
 
 import asyncio
 import json
+import os
 from random import Random
 
 import httpx
@@ -16,7 +20,8 @@ from alerts.gateway.limits import Limit, sign
 from alerts.gateway.wire import Ack
 
 DOLLAR = Limit("agent:a", "micro_usd", "hour", 1_000_000)
-GATEWAYS, CALLERS, CALLS_EACH, SEEDS = ("gw-0", "gw-1", "gw-2"), 300, 3, 100
+GATEWAYS, CALLERS, CALLS_EACH = ("gw-0", "gw-1", "gw-2"), 300, 3
+SEEDS = 100 if os.environ.get("BRAKELINE_STORM") == "1" else 20
 
 
 class Storm:
