@@ -24,7 +24,8 @@ async def test_either_page_shows_all_and_a_press_on_either_is_carried_out(kafka:
 
         path = ""
         for page in (one, other):
-            table = await page.until_shown("/?state=stopped", "agent victim")
+            await page.until_shown("/?state=stopped", "agent victim")
+            table = await page.until_shown("/?state=stopped", 'href="/incidents/')  # It follows the kill.
             path = re.findall(r'href="(/incidents/[^"]+)"', table)[0]
             everybody = await page.until_shown("/?sort=name", ">25 agents and runs<")
             assert set(re.findall(r'<tr id="agent ([^"]+)"', everybody)) == {*AGENTS, "victim"}
