@@ -22,6 +22,9 @@ PARDON = "depth"
 """Stands for the limit in a row of a run that a person has released."""
 ROOM = 70
 """More scopes than a single call can have."""
+CALLERS_MAX = 1_000
+"""Of a run, whose release begins it anew."""
+SPARED_MAX = 100
 BACKLOG, LOOKS_A_CALL = 1_000, 16
 """Looks at old entries that may be put off, and how many a settlement makes up for."""
 
@@ -255,9 +258,10 @@ class Ceilings:
         if isinstance(entry.above, tuple):
             # A whole fleet may call in one.
             entry.above = dict.fromkeys(entry.above)
-        entry.above[agent] = entry.above[team] = None
+        if len(entry.above) < CALLERS_MAX:
+            entry.above[agent] = entry.above[team] = None
         if self._plans.owners_matter:
-            plan = self._plans.of("run", run, entry.above)
+            plan = self._plans.joined(entry.plan, self._plans.of("run", run, (agent, team)))
             if plan is not entry.plan:
                 self._version += 1
                 entry.change(plan, self._version)
@@ -267,15 +271,20 @@ class Ceilings:
         """Look at so many entries: drop those that are over, give the others another round.
 
         Not while a call is being counted, which may have just found one of them. It is put off to where nobody waits
-        for it, the settlements, unless there are too few of them.
+        for it, the settlements, unless there are too few of them. Where there is no room, runs are forgotten first:
+        made-up ones must not make room for those who make them up.
         """
         self._looks_due -= max(looks, 0)
+        spared = 0
         while self._turns and (looks > 0 or len(self._entries) > self._scopes_max - ROOM):
             looks -= 1
             scope = self._turns.popleft()
             entry = self._entries[scope]
-            is_over = entry.is_over(now_s)
-            if is_over or len(self._entries) > self._scopes_max - ROOM:
+            is_over, is_full = entry.is_over(now_s), len(self._entries) > self._scopes_max - ROOM
+            if is_full and not is_over and spared < SPARED_MAX and not scope.startswith("run:"):
+                spared += 1
+                is_full = False
+            if is_over or is_full:
                 self.forgotten += bool(entry.used) and not is_over
                 del self._entries[scope]
             else:

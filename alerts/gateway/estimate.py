@@ -49,7 +49,9 @@ def _tools(body: Mapping[str, Any]) -> tuple[str, ...]:
     offered = [*_dicts(body.get("tools")), *_dicts(body.get("functions"))]
     config = body.get("toolConfig")
     offered += _dicts(config.get("tools")) if isinstance(config, dict) else []
-    return tuple(dict.fromkeys(name for each in offered for name in _names(each)))
+    # Half a character, which JSON can bring, could be neither reported nor saved.
+    names = (name.encode("utf-8", "replace").decode() for each in offered for name in _names(each))
+    return tuple(dict.fromkeys(names))
 
 
 def _names(tool: dict[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from .accounts import Caller
 from .approvals import Approvals, Held
 from .book import Book, Verdict
 from .budget import USUAL, Budget, Load
+from .events import name
 from .health import Health, Policy, Watch
 from .identity import ALLOWED, DENIALS, Answer, Denial, Identity, cheaper
 from .keys import Signed, Trust
@@ -50,6 +51,8 @@ class Guard:
         self._trust = trust
         self._lineage = Lineage()
         self._team_of = Recent(50_000)
+        # Of agents and teams that the service knows by another name: it takes none but plain ones.
+        self._plain = Recent(50_000)
         self._throttles = Throttles()
         self.budget = Budget(env, trust)
         self.approvals = Approvals(env, self.book, now_s)
@@ -138,7 +141,9 @@ class Guard:
     def _judge(self, who: Identity, agent: str, team: str, runs: tuple[str, ...], now_s: float) -> Answer:
         active, watch = self.book.active, self.watch
         # Most of the time nothing more than this has to be looked up.
-        more = who.claimed_agent or who.claimed_team or who.workflow or (runs and self.book.runs_active)
+        more = bool(who.claimed_agent or who.claimed_team or who.workflow or (runs and self.book.runs_active))
+        if self._plain.holds_any and not more:
+            more = bool(self._plain.get(agent) or self._plain.get(team))
         if more or agent in active or team in active or GLOBAL in active:
             found = self._in_force(self._scopes(who, agent, team, runs), now_s)
             answer = self._obey(found, who, now_s) if found else None
@@ -173,6 +178,8 @@ class Guard:
         if who.workflow:
             scopes.append("workflow:" + who.workflow)
         scopes += runs
+        # A call is reported under plain names, and stopped under those.
+        scopes += [each for each in dict.fromkeys(map(plain, scopes)) if each not in scopes]
         return scopes
 
     def _line(self, who: Identity) -> tuple[str, ...]:
@@ -261,11 +268,18 @@ class Guard:
         agent, team = "agent:" + who.agent if who.agent else "", "team:" + who.team if who.team else ""
         if agent:
             known = self._team_of.get(agent)
-            if not team:
-                return agent, known or ""
-            if known != team:
-                self._team_of.put(agent, team)
+            if known is None or (team and known != team):
+                self._meet(agent, team)
+            return agent, team or known or ""
+        if team and self._team_of.get(team) is None:
+            self._meet(team, "")
         return agent, team
+
+    def _meet(self, owner: str, team: str) -> None:
+        self._team_of.put(owner, team)
+        for each in (owner, team):
+            if plain(each) != each:
+                self._plain.put(each, plain(each))
 
     def _claimed_owners(self, who: Identity) -> tuple[str, str]:
         """Whose limits a call counts against that nobody has authenticated: a claim can't spend what is another's."""
@@ -273,3 +287,13 @@ class Guard:
             "agent:" + who.claimed_agent if who.claimed_agent else "",
             "team:" + who.claimed_team if who.claimed_team else "",
         )
+
+
+def plain(scope: str) -> str:
+    """Return a scope as the service knows it from events.
+
+    >>> plain("agent:Alice's key")
+    'agent:Alice-s-key'
+    """
+    kind, colon, known = scope.partition(":")
+    return kind + colon + name(known)

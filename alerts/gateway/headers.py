@@ -60,7 +60,7 @@ def _parts(text: str) -> tuple[str, ...]:
 
 
 def _tools(text: str) -> tuple[str, ...] | None:
-    names = [part.strip() for part in text.split(",") if part.strip()]
+    names = [part.strip() for part in text.encode("utf-8", "replace").decode().split(",") if part.strip()]
     return tuple(name for name in names if name != NONE) if names else None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from .accounts import Ticket
 from .wire import Command, State
@@ -27,6 +27,19 @@ class Identity(Struct, frozen=True, kw_only=True, omit_defaults=True):
     parents: tuple[str, ...] = ()
     """Runs above `run`, nearest first, as far as the caller knows."""
     model: str = ""
+
+    def __post_init__(self) -> None:
+        said = (self.agent, self.team, self.claimed_agent, self.claimed_team, self.workflow, self.run, self.model)
+        if not "".join((*said, *self.parents)).isascii():
+            for field in self.__struct_fields__:
+                structs.force_setattr(self, field, _encodable(getattr(self, field)))
+
+
+def _encodable(said: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return names that can be reported and saved: half a character, as a header may bring, can't."""
+    if isinstance(said, str):
+        return said.encode("utf-8", "replace").decode()
+    return tuple([each.encode("utf-8", "replace").decode() for each in said])
 
 
 class Denial(StrEnum):

@@ -142,6 +142,17 @@ class Plans:
         scopes = [scope, *(each for each in above if not each.startswith("run:"))]
         return self._plan([rule for rule in self.of_runs if any(map(rule.matches, scopes))])
 
+    def joined(self, one: Plan, other: Plan) -> Plan:
+        """Return what is counted by either, with the lower of their limits of depth."""
+        if one is other:
+            return one
+        names = {rule.name for rule in (*one.rules, *other.rules)}
+        depths = [plan.depth for plan in (one, other) if plan.depth is not None]
+        lowest = min(depths, key=lambda rule: rule.limit.amount, default=None)
+        if lowest is one.depth and len(names) == len(one.rules):
+            return one
+        return self._plan([rule for name, rule in self.rules.items() if name in names or rule is lowest])
+
     def with_rules(self, plan: Plan, names: Iterable[str]) -> Plan:
         """Return `plan` with these rules as well, as far as there are any of these names."""
         known = {rule.name for rule in plan.rules}

@@ -4,11 +4,12 @@
 class Recent:
     """Keeps at least the `most` names that were put or looked up last, and at most twice as many."""
 
-    __slots__ = ("_most", "old", "young")
+    __slots__ = ("_most", "holds_any", "old", "young")
 
     def __init__(self, most: int) -> None:
         self.young: dict[str, str] = {}
         self.old: dict[str, str] = {}
+        self.holds_any = False
         self._most = most
 
     def get(self, name: str) -> str | None:
@@ -27,5 +28,6 @@ class Recent:
     def put(self, name: str, value: str) -> None:
         """Take in what is now known of a name."""
         self.young[name] = value
+        self.holds_any = True
         if len(self.young) >= self._most:
             self.old, self.young = self.young, {}

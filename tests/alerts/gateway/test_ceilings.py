@@ -151,6 +151,33 @@ def test_room_is_never_made_of_what_the_call_itself_is_counted_on() -> None:
     assert accounts.used("agent:a", "tokens/minute/agent:*", 60.0) == 500
 
 
+def test_who_is_refused_makes_no_room_for_itself_by_making_up_runs() -> None:
+    accounts = Ceilings([DOLLAR, Limit("run:*", "tokens", "run", 1_000)], accounts_max=300)
+    assert isinstance(accounts.reserve(A, Use(micro_usd=1_000_000), 0.0), Ticket)
+    for number in range(2_000):
+        made_up = Caller("agent:a", "team:t", (f"run:{number}",))
+        assert isinstance(accounts.reserve(made_up, Use(micro_usd=1, tokens=1), 1.0), Over)
+    assert len(accounts) <= 300
+    assert accounts.used("agent:a", DOLLAR.name, 1.0) == 1_000_000
+
+
+def test_where_there_is_no_room_for_owners_the_oldest_are_forgotten() -> None:
+    accounts = Ceilings([DOLLAR], accounts_max=300)
+    for number in range(1_000):
+        assert isinstance(accounts.reserve(Caller(f"agent:{number}"), Use(micro_usd=1), 0.0), Ticket)
+    assert len(accounts) <= 300
+    assert accounts.forgotten == 1_000 - len(accounts)
+
+
+def test_a_run_knows_a_thousand_callers_by_name_and_holds_all_to_their_limits() -> None:
+    accounts = Ceilings([Limit("agent:*", "tokens", "run", 5_000), Limit("agent:last", "tokens", "run", 100)])
+    for number in range(2_000):
+        assert isinstance(accounts.reserve(Caller(f"agent:{number}", "", ("run:r",)), Use(tokens=1), 0.0), Ticket)
+    assert len(accounts.above([("run:r", "", 0.0, 0)])["run:r"]) < 1_100
+    last = Caller("agent:last", "", ("run:r",))
+    assert [isinstance(accounts.reserve(last, Use(tokens=80), 0.0), Ticket) for _ in range(2)] == [True, False]
+
+
 def test_a_change_of_limits_loses_no_call_under_way() -> None:
     accounts = Ceilings([DOLLAR])
     ticket = accounts.reserve(A, Use(micro_usd=900_000), 0.0)

@@ -42,6 +42,28 @@ def test_every_scope_of_a_call_can_stop_it(scope: str) -> None:
     assert gate.check(Identity(agent="x", team="y"), 100.0).allowed is (scope != "global:all")
 
 
+@pytest.mark.parametrize("scope", ["agent:Alice-s-key", "team:R-D", "workflow:a-b", "run:n-1", "run:n-0", "team:T-1"])
+def test_who_is_reported_under_a_plainer_name_is_stopped_under_it_too(scope: str) -> None:
+    gate = live_guard()
+    who = Identity(agent="Alice's key", team="R&D", workflow="a b", run="n°1", parents=("n°0",), claimed_team="T 1")
+    others = [Identity(agent="Alice's key"), Identity(team="R&D"), Identity(agent="Bob's key", team="R&D")]
+    assert all(gate.check(each, 100.0).allowed for each in (who, *others))
+    put(gate, command(scope))
+    assert not gate.check(who, 100.0).allowed
+    assert gate.cut(who, 100.0) is not None
+    # What was known of an agent's team holds for its calls that don't name one.
+    assert [gate.check(each, 100.0).allowed for each in others] == {
+        "agent:Alice-s-key": [False, True, True], "team:R-D": [False] * 3
+    }.get(scope, [True] * 3)  # fmt: skip
+
+
+def test_a_kill_of_a_name_as_it_is_written_counts_as_well() -> None:
+    gate = live_guard()
+    put(gate, command("agent:Alice's key"))
+    assert not gate.check(Identity(agent="Alice's key"), 100.0).allowed
+    assert gate.check(Identity(agent="Alice-s-key"), 100.0).allowed
+
+
 def test_a_claim_never_frees_who_is_authenticated() -> None:
     gate = live_guard()
     put(gate, command())

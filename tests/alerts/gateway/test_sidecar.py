@@ -1,12 +1,15 @@
 """The sidecar answers 200 or 403, and says why."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from limiting import limited_guard
 from signing import guard
 
 from alerts.gateway.fake import FakeGateway
+from alerts.gateway.limits import Limit
 from alerts.gateway.main import main
 from alerts.gateway.sidecar import HeaderNames, Sidecar, identity_of
 from alerts.gateway.wire import State
@@ -78,3 +81,22 @@ def test_headers_are_configurable_and_can_be_switched_off() -> None:
 def test_mistakes_in_the_settings_are_said_and_end_with_2(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sidecar", "--trust", f"{tmp_path}/none.json"]) == 2
     assert "none.json" in capsys.readouterr().err
+
+
+async def test_ids_that_are_no_text_are_answered_reported_and_saved_like_others() -> None:
+    limited = limited_guard(Limit("run:*", "steps", "run", 1))
+    async with TestServer(Sidecar(limited, clock=lambda: 100.0).app()) as server:
+        answers = [await raw(server, b"x-run-id: \xff\xfe", b"x-tools: \xc3") for _ in range(2)]
+    assert [answer.split()[1] for answer in answers] == [b"200", b"403"]
+    assert b"limit_reached" in answers[1]
+    limited.budget.used(100.0)
+    assert list(limited.budget.report(100.0)[1]) == ["run:??"]
+
+
+async def raw(server: TestServer, *headers: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    lines = (b"GET /check HTTP/1.1", b"host: x", b"connection: close", *headers, b"", b"")
+    writer.write(b"\r\n".join(lines))
+    answer = await reader.read()
+    writer.close()
+    return answer
