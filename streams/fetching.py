@@ -15,7 +15,7 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult
 from aiokafka.errors import CorruptRecordException
 from msgspec import Struct
 
-from streams.records import RecordBatch
+from streams.records import RecordBatch, followed
 
 RECORDS_MAX = 15_000
 APPEND_TIME = 1
@@ -36,7 +36,7 @@ class _SparseError(Exception):
 
 
 class _Columns(Struct):
-    offsets: list[int]
+    offsets: Sequence[int]
     timestamps_ms: list[int]
     values: list[bytes | None]
     end: int
@@ -44,7 +44,8 @@ class _Columns(Struct):
     def split(self, size: int) -> "_Columns":
         """Cut to `size` records and return the rest."""
         rest = _Columns(self.offsets[size:], self.timestamps_ms[size:], self.values[size:], self.end)
-        del self.offsets[size:], self.timestamps_ms[size:], self.values[size:]
+        self.offsets = self.offsets[:size]
+        del self.timestamps_ms[size:], self.values[size:]
         self.end = self.offsets[-1] + 1
         return rest
 
@@ -131,7 +132,7 @@ def take(result: FetchResult, sparse: set[TopicPartition], records_max: int = RE
     start = records.next_fetch_offset
     if records._isolation_level == READ_COMMITTED or records._key_deserializer or records._value_deserializer:
         return _take_slowly(result, start, records_max)
-    columns = getattr(records, _REST, None) or _Columns([], [], [], start)
+    columns = getattr(records, _REST, None) or _Columns(range(start, start), [], [], start)
     setattr(records, _REST, None)
     try:
         while len(columns.values) < records_max and records._records.has_next():
@@ -160,7 +161,7 @@ def _append(records: Any, columns: _Columns, sparse: bool) -> None:
         skipped = bisect_left(offsets, columns.end)
         if skipped:
             offsets, timestamps_ms, values = offsets[skipped:], timestamps_ms[skipped:], values[skipped:]
-        columns.offsets += offsets
+        columns.offsets = followed(columns.offsets, offsets)
         columns.timestamps_ms += timestamps_ms
         columns.values += values
     columns.end = max(columns.end, batch.next_offset)

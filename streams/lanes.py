@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from streams.records import RecordBatch
+from streams.records import RecordBatch, followed
 
 WAITING_RECORDS_MAX = 60_000
 """More than a moment's work read ahead would only be memory that the processor's caches can't hold."""
@@ -120,11 +120,11 @@ def joined(batches: Sequence[RecordBatch]) -> RecordBatch:
     """Return consecutive batches of a partition as one."""
     if len(batches) == 1:
         return batches[0]
-    offsets: list[int] = []
+    offsets: Sequence[int] = range(0)
     timestamps_ms: list[int] = []
     values: list[bytes | None] = []
     for batch in batches:
-        offsets += batch.offsets
+        offsets = followed(offsets, batch.offsets)
         timestamps_ms += batch.timestamps_ms
         values += batch.values
     return RecordBatch(batches[0].topic, batches[0].partition, offsets, timestamps_ms, values)

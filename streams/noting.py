@@ -1,29 +1,33 @@
 """What the metrics are told of: batches, decisions, obedience, and where things stand."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from alerts.apportion import Holding
 from alerts.decision import Action, Decision
 from alerts.incident import Outcome, severity
 from alerts.incidents import Book
 from streams.commander import Commander
-from streams.effects import Effects
+from streams.effects import Counts, Effects
 from streams.engine import Engine
 from streams.metrics import Metrics
 from streams.reload import Reading
 
 
-def note_effects(metrics: Metrics, effects: Effects) -> None:
-    """Count what a batch of events brought."""
-    metrics.add_books(effects.counts)
-    if effects.unknown_models:
+def note_effects(metrics: Metrics, batches: Sequence[Effects]) -> None:
+    """Count what batches of events brought."""
+    books, spent = Counts(), Counter[str]()
+    for effects in batches:
+        books.add(effects.counts)
+        for team, spend in effects.spend.items():
+            spent[team] += spend.micro_usd
         metrics.unknown_price.inc(len(effects.unknown_models))
-    metrics.agents_overflow.inc(effects.overflows)
-    for team, spend in effects.spend.items():
-        metrics.spend_usd.labels(metrics.team(team)).inc(spend.micro_usd / 1e6)
-    metrics.clock_skew_s.set(max(effects.skew_s.values(), default=0.0))
-    if effects.forgotten_ids:
-        metrics.dedup_overflow.inc(effects.forgotten_ids)
+    metrics.add_books(books)
+    metrics.agents_overflow.inc(sum(effects.overflows for effects in batches))
+    for team, micro_usd in spent.items():
+        metrics.spend_usd.labels(metrics.team(team)).inc(micro_usd / 1e6)
+    metrics.clock_skew_s.set(max((skew_s for effects in batches for skew_s in effects.skew_s.values()), default=0.0))
+    metrics.dedup_overflow.inc(sum(effects.forgotten_ids for effects in batches))
 
 
 def note_decision(metrics: Metrics, decision: Decision, outcome: Outcome, now_s: float) -> None:

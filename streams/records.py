@@ -5,6 +5,21 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 
+def followed(offsets: Sequence[int], more: Sequence[int]) -> Sequence[int]:
+    """Return offsets with those that come after them: a range where none is left out; a list is added to in place.
+
+    >>> followed(range(3, 5), range(5, 9))
+    range(3, 9)
+    >>> followed(range(3, 5), [7])
+    [3, 4, 7]
+    """
+    if isinstance(offsets, range) and isinstance(more, range) and (not offsets or offsets.stop == more.start):
+        return range(offsets.start, more.stop) if offsets else more
+    found: list[int] = offsets if isinstance(offsets, list) else list(offsets)
+    found.extend(more)
+    return found
+
+
 class RecordBatch(Struct, frozen=True):
     """Raw records of one partition, in offset order; the three sequences are of one length.
 

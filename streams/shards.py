@@ -151,23 +151,25 @@ class Shards:
         while first < end:
             with self._metrics.batch_s.time():
                 async with self._turn:
-                    part = await self._judge(batch.part(first, first + RECORDS_A_TURN), engine, waiting)
-                first += len(part)
+                    first = await self._judge(batch, first, engine, waiting)
                 if first >= end or engine.rows.changed >= ROWS_AT_ONCE:
-                    await self._write(part, engine, waiting)
+                    await self._write(batch, engine, waiting)
                     waiting = []
 
-    async def _judge(self, turn: RecordBatch, engine: Engine, waiting: list[Effects]) -> RecordBatch:
-        """Judge and speak, until so many rows have changed that they should be written; return what was judged."""
-        first = 0
-        while first < len(turn) and (not first or engine.rows.changed < ROWS_AT_ONCE):
+    async def _judge(self, batch: RecordBatch, first: int, engine: Engine, waiting: list[Effects]) -> int:
+        """Judge a turn of records and speak, until so many rows have changed that they should be written.
+
+        Returns the index of the next record.
+        """
+        end, after = min(first + RECORDS_A_TURN, len(batch)), first
+        while after < end and (after == first or engine.rows.changed < ROWS_AT_ONCE):
             await self._step_aside()
-            piece = turn.part(first, first + RECORDS_AT_ONCE)
+            piece = batch.part(after, min(after + RECORDS_AT_ONCE, end))
             effects = engine.apply(piece)
             waiting.append(effects)
             await self._speak(piece, engine, effects)
-            first += len(piece)
-        return turn.part(0, first)
+            after += len(piece)
+        return after
 
     async def _step_aside(self) -> None:
         await asyncio.sleep(0)
@@ -193,8 +195,8 @@ class Shards:
         if messages:
             await self._outlet.send(messages)
         await self._rows[batch.topic].write(batch.partition, engine.rows.drain())
+        note_effects(self._metrics, waiting)
         for effects in waiting:
-            note_effects(self._metrics, effects)
             self._tell_overflow(effects)
             if engine.sightings is not None:
                 engine.sightings.judged(effects.verdicts)

@@ -12,7 +12,7 @@ from typing import Any
 from detectors.judge import compiled
 from streams.bench.broker import kafka
 from streams.bench.load import lines
-from streams.bench.parts import GIVE_UP_S, Figures, place, watched
+from streams.bench.parts import GIVE_UP_S, WATCHED, Figures, place, watched
 from streams.demo.stage import StageError
 from streams.produce import produce, records
 from streams.topology import prepare_topics
@@ -57,7 +57,7 @@ async def _measure(
         where = place(bootstrap, folder / str(number))
         settings = where.settings(topics={"prefix": where.prefix, "events": [topic], **topics})
         await prepare_topics(settings)
-        found["bare"].append(await _child("bare", bootstrap, topic, str(round(events * 0.8)), str(CORE)))
+        found["bare"].append(await _child("bare", bootstrap, topic, str(round(events * WATCHED)), str(CORE)))
         faust = ("faust_agent", bootstrap, topic, f"{where.prefix}-faust", str(faust_events), str(CORE))
         found["faust"].append(await _child(*faust))
         found["service"].append(await watched(where, settings, events, CORE))

@@ -38,7 +38,7 @@ def test_agents_beyond_the_cap_are_counted_in_one_bucket_and_left_alone() -> Non
     metrics = Metrics()
 
     effects = engine.feed(calls(range(200), each=30))
-    note_effects(metrics, effects)
+    note_effects(metrics, [effects])
 
     assert len(engine.rows.agents) == ROOM
     assert engine.rows.overflow.ledger.hour_total(round(START_S)).calls == effects.overflows == 150 * 30
