@@ -111,6 +111,8 @@ class Caller(Struct, frozen=True, gc=False):
     agent: str = ""
     team: str = ""
     runs: tuple[str, ...] = ()
+    is_claimed: bool = False
+    """Whether nobody has authenticated agent and team."""
 
 
 def too_deep(runs: tuple[str, ...], entry: Entry) -> Over | None:

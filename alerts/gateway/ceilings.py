@@ -51,7 +51,9 @@ class Ceilings:
         self._turns: deque[str] = deque()
         self._looks_due = 0
         self._hot: dict[str, None] = {}
-        self._scopes_max = accounts_max
+        # Of owners that nobody has authenticated.
+        self._claimed: set[str] = set()
+        self._scopes_max = accounts_max - ROOM
         self.forgotten = 0
         """Scopes that were forgotten for want of room while their period still ran."""
         self.change(limits)
@@ -100,7 +102,7 @@ class Ceilings:
 
     def reserve(self, caller: Caller, estimate: Use, now_s: float) -> Ticket | Over:
         """Take the estimate from every account of the caller, or from none."""
-        if self._looks_due > BACKLOG or len(self._entries) > self._scopes_max - ROOM:
+        if self._looks_due > BACKLOG or len(self._entries) > self._scopes_max:
             self._make_room(self._looks_due - BACKLOG, now_s)
         entries = self._find(caller, now_s)
         if caller.runs and entries and len(caller.runs) > entries[-1].plan.runs_max:
@@ -221,6 +223,10 @@ class Ceilings:
         entries, plans, agent, team = self._entries, self._plans, caller.agent, caller.team
         found: list[Entry] = []
         if plans.of_owners:
+            if caller.is_claimed:
+                self._claimed.update([each for each in (agent, team) if each and each not in entries])
+            elif self._claimed:
+                self._claimed.difference_update((agent, team))
             if team:
                 found.append(owner := entries.get(team) or self._begin("team", team, (), now_s))
                 # The name of the entry, not of this call: it is kept once.
@@ -271,20 +277,22 @@ class Ceilings:
         """Look at so many entries: drop those that are over, give the others another round.
 
         Not while a call is being counted, which may have just found one of them. It is put off to where nobody waits
-        for it, the settlements, unless there are too few of them. Where there is no room, runs are forgotten first:
-        made-up ones must not make room for those who make them up.
+        for it, the settlements, unless there are too few of them. Where there is no room, runs and claimed owners are
+        forgotten first: made-up ones must not make room for those who make them up.
         """
         self._looks_due -= max(looks, 0)
         spared = 0
-        while self._turns and (looks > 0 or len(self._entries) > self._scopes_max - ROOM):
+        while self._turns and (looks > 0 or len(self._entries) > self._scopes_max):
             looks -= 1
             scope = self._turns.popleft()
             entry = self._entries[scope]
-            is_over, is_full = entry.is_over(now_s), len(self._entries) > self._scopes_max - ROOM
-            if is_full and not is_over and spared < SPARED_MAX and not scope.startswith("run:"):
+            is_over, is_full = entry.is_over(now_s), len(self._entries) > self._scopes_max
+            is_made_up = scope.startswith("run:") or scope in self._claimed
+            if is_full and not is_over and not is_made_up and spared < SPARED_MAX:
                 spared += 1
                 is_full = False
             if is_over or is_full:
+                self._claimed.discard(scope)
                 self.forgotten += bool(entry.used) and not is_over
                 del self._entries[scope]
             else:

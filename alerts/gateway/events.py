@@ -103,6 +103,11 @@ def name(text: str) -> str:
     return _NOT_NAME.sub("-", text)[:NAME_CHARS_MAX]
 
 
+def is_plain(text: str) -> bool:
+    """Tell, sooner than `name`, whether it would leave a text as it is."""
+    return len(text) <= NAME_CHARS_MAX and _NOT_NAME.search(text) is None
+
+
 def short(text: str) -> str:
     """Return an id of at most 128 characters, the same for the same text."""
     if len(text) <= NAME_CHARS_MAX:

@@ -8,7 +8,7 @@ from .accounts import Caller
 from .approvals import Approvals, Held
 from .book import Book, Verdict
 from .budget import USUAL, Budget, Load
-from .events import name
+from .events import is_plain, name
 from .health import Health, Policy, Watch
 from .identity import ALLOWED, DENIALS, Answer, Denial, Identity, cheaper
 from .keys import Signed, Trust
@@ -111,14 +111,15 @@ class Guard:
         `load` is what it is thought to take; a usual call's if its adapter can't tell.
         """
         agent, team = self._owners(who)
-        runs = self._line(who) if who.run else ()
+        runs = self._lineage.line(who.run, who.parents) if who.run else ()
         answer = self._judge(who, agent, team, runs, now_s)
         budget = self.budget
         if not answer.allowed or not (budget.ceilings.active or budget.gates):
             return answer
-        if not agent and not team:
-            agent, team = self._claimed_owners(who)
-        caller = Caller(agent, team, runs)
+        is_claimed = not agent and not team
+        if is_claimed:
+            agent, team = _claimed_owners(who)
+        caller = Caller(agent, team, runs, is_claimed)
         once: tuple[Command, ...] = ()
         if budget.gates and (load is None or load.takes):
             approved = self._approved(answer.model or who.model, who, caller, load or USUAL, now_s)
@@ -162,7 +163,7 @@ class Guard:
 
     def scopes_of(self, who: Identity) -> list[str]:
         """List every scope whose command the call must obey."""
-        return self._scopes(who, *self._owners(who), self._line(who) if who.run else ())
+        return self._scopes(who, *self._owners(who), self._lineage.line(who.run, who.parents) if who.run else ())
 
     def _scopes(self, who: Identity, agent: str, team: str, runs: tuple[str, ...]) -> list[str]:
         scopes = [GLOBAL]
@@ -181,13 +182,6 @@ class Guard:
         # A call is reported under plain names, and stopped under those.
         scopes += [each for each in dict.fromkeys(map(plain, scopes)) if each not in scopes]
         return scopes
-
-    def _line(self, who: Identity) -> tuple[str, ...]:
-        """Return the call's run and all that are known to be above it."""
-        chain = ["run:" + who.run]
-        for parent in who.parents:
-            chain.append("run:" + parent)  # A comprehension takes twice as long
-        return self._lineage.line(tuple(chain))
 
     @property
     def can_vouch(self) -> bool:
@@ -277,16 +271,11 @@ class Guard:
 
     def _meet(self, owner: str, team: str) -> None:
         self._team_of.put(owner, team)
+        if is_plain(owner + team):
+            return
         for each in (owner, team):
             if plain(each) != each:
                 self._plain.put(each, plain(each))
-
-    def _claimed_owners(self, who: Identity) -> tuple[str, str]:
-        """Whose limits a call counts against that nobody has authenticated: a claim can't spend what is another's."""
-        return (
-            "agent:" + who.claimed_agent if who.claimed_agent else "",
-            "team:" + who.claimed_team if who.claimed_team else "",
-        )
 
 
 def plain(scope: str) -> str:
@@ -297,3 +286,9 @@ def plain(scope: str) -> str:
     """
     kind, colon, known = scope.partition(":")
     return kind + colon + name(known)
+
+
+def _claimed_owners(who: Identity) -> tuple[str, str]:
+    """Whose limits a call counts against that nobody has authenticated: a claim can't spend what is another's."""
+    agent, team = who.claimed_agent, who.claimed_team
+    return "agent:" + agent if agent else "", "team:" + team if team else ""

@@ -6,7 +6,7 @@ DEPTH_MAX = 64
 
 
 class Lineage:
-    """Remember the parents of the `runs_max` runs heard of last, or of more. Runs are scopes.
+    """Remember the parents of the `runs_max` runs heard of last, or of more.
 
     What is known first stays: a later call can't give somebody else's run another parent.
     """
@@ -14,15 +14,21 @@ class Lineage:
     def __init__(self, runs_max: int = 20_000) -> None:
         self._parent = Recent(runs_max)
 
-    def line(self, chain: tuple[str, ...]) -> tuple[str, ...]:
-        """Take in a chain of runs, nearest first; return them and all that are known to be above, each once."""
-        known, run = self._parent.young, chain[0]
-        for parent in chain[1:]:
-            if known.get(run) != parent:
-                return self._learn(chain)
-            run = parent
+    def line(self, run: str, parents: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Take in a run and those above it, nearest first; return as scopes all that are known to be, each once."""
+        known, below, is_known = self._parent.young, "run:" + run, True
+        scopes = [below]
+        for parent in parents:
+            above = "run:" + parent
+            scopes.append(above)
+            if is_known and known.get(below) != above:
+                is_known = False
+            below = above
+        chain = tuple(scopes)
+        if not is_known:
+            return self._learn(chain)
         # It names just what is known, up to where nothing more is.
-        return chain if run not in known and run not in self._parent.old else self._climb(chain)
+        return chain if below not in known and below not in self._parent.old else self._climb(chain)
 
     def _learn(self, chain: tuple[str, ...]) -> tuple[str, ...]:
         recent, run, plain = self._parent, chain[0], True

@@ -161,6 +161,17 @@ def test_who_is_refused_makes_no_room_for_itself_by_making_up_runs() -> None:
     assert accounts.used("agent:a", DOLLAR.name, 1.0) == 1_000_000
 
 
+def test_owners_that_are_only_claimed_make_no_room_for_one_that_is_known() -> None:
+    accounts = Ceilings([DOLLAR], accounts_max=300)
+    accounts.reserve(Caller("agent:b", is_claimed=True), Use(micro_usd=1_000_000), 0.0)
+    for known in (A, Caller("agent:b")):
+        accounts.reserve(known, Use(micro_usd=1_000_000), 0.0)
+    for number in range(2_000):
+        accounts.reserve(Caller(f"agent:made-up-{number}", is_claimed=True), Use(micro_usd=1), 1.0)
+    assert len(accounts) <= 300
+    assert [accounts.used(scope, DOLLAR.name, 1.0) for scope in ("agent:a", "agent:b")] == [1_000_000] * 2
+
+
 def test_where_there_is_no_room_for_owners_the_oldest_are_forgotten() -> None:
     accounts = Ceilings([DOLLAR], accounts_max=300)
     for number in range(1_000):

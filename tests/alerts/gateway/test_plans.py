@@ -48,7 +48,7 @@ def test_a_plan_holds_the_limits_that_match_and_of_two_alike_the_lower(
 def test_a_line_is_what_a_call_names_and_then_what_is_known_of_it(chains: list[list[str]], asked: list[str]) -> None:
     lineage, parent = Lineage(), dict[str, str]()
     for chain in [*chains, asked]:
-        lineage.line(tuple(chain))
+        lineage.line(chain[0], tuple(chain[1:]))
         for below, above in pairwise(chain):
             if below == above:
                 break
@@ -60,4 +60,4 @@ def test_a_line_is_what_a_call_names_and_then_what_is_known_of_it(chains: list[l
         while run in parent and parent[run] not in expected:
             run = parent[run]
             expected.append(run)
-    assert lineage.line(tuple(asked)) == tuple(expected)
+    assert lineage.line(asked[0], tuple(asked[1:])) == tuple(f"run:{run}" for run in expected)

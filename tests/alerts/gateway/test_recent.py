@@ -25,8 +25,8 @@ def test_the_first_value_of_a_name_stays() -> None:
 
 def test_runs_above_a_run_that_goes_on_calling_are_known_however_many_others_call() -> None:
     lineage = Lineage(runs_max=100)
-    lineage.line(("run:child", "run:root"))
+    lineage.line("child", ("root",))
     for number in range(10_000):
-        lineage.line((f"run:{number}", f"run:above-{number}"))
+        lineage.line(f"{number}", (f"above-{number}",))
         if number % 90 == 0:
-            assert lineage.line(("run:child",)) == ("run:child", "run:root")
+            assert lineage.line("child") == ("run:child", "run:root")
