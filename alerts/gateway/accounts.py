@@ -1,6 +1,6 @@
 """What a scope has used of its limits on one gateway, and what is reserved of them; told the time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
 
 from msgspec import Struct
@@ -78,6 +78,14 @@ class Entry(Struct, gc=False):
             self.used = [0 if place is None else self.used[place] for place in kept]
             self.period = period_of(plan.rules, [NEVER_S if place is None else times_s[place] for place in kept])
         self.plan = plan
+
+    def load(self, rows: Mapping[str, tuple[float, int]]) -> None:
+        """Take in (a time within its period, what is used then) of limits by name."""
+        times_s = self.times_s()
+        for place, rule in enumerate(self.plan.rules):
+            if rule.name in rows:
+                times_s[place], self.used[place] = rows[rule.name]
+        self.period = period_of(self.plan.rules, times_s)
 
     def places_of(self, version: int) -> Iterable[tuple[int, int]]:
         """Return `plan.places` of the rules that held in a version of the plans."""

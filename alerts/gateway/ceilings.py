@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 
 from .accounts import Caller, Entry, Over, Ticket, Use, too_deep
 from .limits import Limit
-from .plans import NEVER_S, Above, Plan, Plans, Room, period_of, room_of
+from .plans import NEVER_S, Above, Plans
 from .wire import GLOBAL
 
 PARDON = "depth"
@@ -25,10 +25,10 @@ ROOM = 70
 CALLERS_MAX = 1_000
 """Of a run, whose release begins it anew."""
 SPARED_MAX = 100
+SET_BACK_S = 300.0
+"""By so much a clock is set back; less is made up for by waiting."""
 BACKLOG, LOOKS_A_CALL = 1_000, 16
 """Looks at old entries that may be put off, and how many a settlement makes up for."""
-
-NAMED: Mapping[str, Mapping[str, float]] = {}
 
 
 class Ceilings:
@@ -41,7 +41,7 @@ class Ceilings:
         self.active = False
         """Whether there is any limit."""
         self._usual = usual
-        self._named = NAMED
+        self._named: Mapping[str, Mapping[str, float]] = {}
         self._limits: tuple[Limit, ...] = ()
         self._plans = Plans(())
         # How often what holds for a scope has changed, to tell which rules a call under way was held against.
@@ -50,6 +50,7 @@ class Ceilings:
         # Of all entries, the one that was looked at longest ago first; a dict would be slow to give its first.
         self._turns: deque[str] = deque()
         self._looks_due = 0
+        self._latest_s = NEVER_S
         self._hot: dict[str, None] = {}
         # Of owners that nobody has authenticated.
         self._claimed: set[str] = set()
@@ -89,21 +90,18 @@ class Ceilings:
             entry = self._entries.get(scope)
             if entry is None:
                 continue
-            entry.room = self._room(scope, entry.plan)
+            entry.room = entry.plan.room_with(self._named.get(scope))
             if any(used >= warm for used, warm in zip(entry.used, entry.room.warm, strict=True)):
                 self._hot[scope] = None
-
-    def _room(self, scope: str, plan: Plan) -> Room:
-        shares = self._named.get(scope)
-        if shares is None:
-            return plan.room
-        parts = [(rule, shares.get(rule.name)) for rule in plan.rules]
-        return room_of([rule.allowed if part is None else int(rule.limit.amount * part) for rule, part in parts])
 
     def reserve(self, caller: Caller, estimate: Use, now_s: float) -> Ticket | Over:
         """Take the estimate from every account of the caller, or from none."""
         if self._looks_due > BACKLOG or len(self._entries) > self._scopes_max:
             self._make_room(self._looks_due - BACKLOG, now_s)
+        if now_s >= self._latest_s:
+            self._latest_s = now_s
+        elif self._latest_s - now_s > SET_BACK_S:
+            self._set_back(now_s)
         entries = self._find(caller, now_s)
         if caller.runs and entries and len(caller.runs) > entries[-1].plan.runs_max:
             over = too_deep(caller.runs, entries[-1])
@@ -122,6 +120,13 @@ class Ceilings:
                     self._hot[entry.scope] = None
                 used[place] = wanted
         return Ticket(entries, now_s, estimate, self._version)
+
+    def _set_back(self, now_s: float) -> None:
+        """Count on in the present periods: an hour's limit is none of a day because the clock was a day ahead."""
+        self._latest_s = now_s
+        for entry in self._entries.values():
+            if entry.period.since_s > now_s:
+                entry.period = entry.plan.at(now_s)
 
     def _give_back(self, entries: Iterable[Entry], over: Entry, at: int, each: tuple[int, int, int]) -> Over:
         self._hot[over.scope] = None
@@ -211,11 +216,7 @@ class Ceilings:
     def _load(self, scope: str, rows: Mapping[str, tuple[float, int]], above: Above) -> None:
         entry = self._entries.get(scope) or self._begin(scope.partition(":")[0], scope, above, NEVER_S)
         entry.change(self._plans.with_rules(entry.plan, rows), self._version)
-        times_s = entry.times_s()
-        for place, rule in enumerate(entry.plan.rules):
-            if rule.name in rows:
-                times_s[place], entry.used[place] = rows[rule.name]
-        entry.period = period_of(entry.plan.rules, times_s)
+        entry.load(rows)
         entry.pardoned_s = rows[PARDON][0] if PARDON in rows else entry.pardoned_s
 
     def _find(self, caller: Caller, now_s: float) -> list[Entry]:
@@ -249,7 +250,7 @@ class Ceilings:
 
     def _begin(self, kind: str, scope: str, above: Above, now_s: float) -> Entry:
         plan = self._plans.fixed.get(kind) or self._plans.of(kind, scope, above)
-        room = self._room(scope, plan) if self._named else plan.room
+        room = plan.room_with(self._named.get(scope)) if self._named else plan.room
         period = plan.period
         if not period.since_s <= now_s < period.next_s:
             period = plan.at(now_s)
@@ -271,7 +272,7 @@ class Ceilings:
             if plan is not entry.plan:
                 self._version += 1
                 entry.change(plan, self._version)
-                entry.room = self._room(run, plan)
+                entry.room = plan.room_with(self._named.get(run))
 
     def _make_room(self, looks: int, now_s: float) -> None:
         """Look at so many entries: drop those that are over, give the others another round.

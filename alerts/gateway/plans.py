@@ -3,7 +3,7 @@
 Where a glob says the same of all agents, teams or runs, that is known beforehand.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 
 from msgspec import Struct
@@ -105,6 +105,13 @@ class Plan(Struct, gc=False):
         if not self.period.since_s <= now_s < self.period.next_s:
             self.period = period_of(self.rules, repeat(now_s))
         return self.period
+
+    def room_with(self, shares: Mapping[str, float] | None) -> Room:
+        """Return the room of a scope that has shares of its own, by the limits' names; else the usual one."""
+        if shares is None:
+            return self.room
+        parts = [(rule, shares.get(rule.name)) for rule in self.rules]
+        return room_of([rule.allowed if part is None else int(rule.limit.amount * part) for rule, part in parts])
 
 
 class Plans:

@@ -223,6 +223,13 @@ def test_a_clock_that_is_set_back_gives_nothing_back() -> None:
     assert isinstance(accounts.reserve(Caller("agent:b"), Use(micro_usd=900_000), 60.0), Ticket)
 
 
+def test_a_clock_that_was_a_day_ahead_makes_no_days_limit_of_a_minutes() -> None:
+    accounts, day_s = Ceilings([DOLLAR]), 86_400.0
+    taken = [accounts.reserve(A, Use(micro_usd=900_000), at) for at in (60.0, day_s, 61.0, 119.0, 120.0, 121.0)]
+    # What was used while it was ahead counts until the first period that ends after it was set back.
+    assert [isinstance(each, Ticket) for each in taken] == [True, True, False, False, True, False]
+
+
 def test_a_released_run_may_be_as_deep_as_it_is() -> None:
     gate, deep = limited_guard(Limit("agent:*", "depth", "run", 1)), Identity(agent="a", run="c", parents=("b", "r"))
     assert gate.check(deep, 100.0).denial is Denial.CEILING
