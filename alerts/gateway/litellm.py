@@ -146,9 +146,9 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         request_headers: dict[str, str] | None = None,
     ) -> None:
         """Follow a stream that a pass-through route hands on; called by the proxy before the first chunk."""
-        found = watch(self._gate, response, lambda answer: Refusal(answer, self._release_url))
+        found = watch(self._gate, response, lambda answer: Refusal(answer, self._release_url), self._forget)
         if found is not None:
-            self._passed[found[0]] = found[1]
+            self._passed[found.call_id] = found
             if len(self._passed) > CALLERS_MAX:
                 self._passed.popitem(last=False)
 
@@ -169,9 +169,8 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         passed = self._passed.pop(str(kwargs.get("litellm_call_id") or ""), None)
         if passed is not None and passed.is_cut:
             return
-        seen = passed.told() if passed is not None else None
-        self._settle(kwargs, seen)
-        self._report(kwargs, seen)
+        self._settle(kwargs, passed)
+        self._report(kwargs, passed)
 
     async def async_log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """Report a call that failed; called by LiteLLM after each attempt."""
@@ -186,7 +185,11 @@ class Brakes(CustomLogger):  # type: ignore[misc]
                 self._admitted.pop(next(iter(self._admitted)))
             self._admitted[call_id] = admitted
 
-    def _settle(self, kwargs: Mapping[str, Any], seen: tuple[Usage, str] | None) -> None:
+    def _forget(self, call_id: str) -> None:
+        self._passed.pop(call_id, None)
+        self._admitted.pop(call_id, None)
+
+    def _settle(self, kwargs: Mapping[str, Any], passed: Watched | None) -> None:
         """Settle with what LiteLLM knows, or with what was seen of a stream; a cache hit takes nothing."""
         admitted = self._admitted.pop(str(kwargs.get("litellm_call_id") or ""), None)
         told = kwargs.get("standard_logging_object")
@@ -194,6 +197,7 @@ class Brakes(CustomLogger):  # type: ignore[misc]
             return
         usage = Usage() if told.get("cache_hit") else told_of(told, kwargs.get("passthrough_logging_payload"))
         if usage is None:
+            seen = None if passed is None else passed.told()
             admitted.lose() if seen is None else admitted.settle(*seen)
             return
         # Where LiteLLM knows no price, the table does, or its price for the unknown.
@@ -209,12 +213,13 @@ class Brakes(CustomLogger):  # type: ignore[misc]
         if len(self._callers) > CALLERS_MAX:
             self._callers.popitem(last=False)
 
-    def _report(self, kwargs: Mapping[str, Any], seen: tuple[Usage, str] | None = None) -> None:
+    def _report(self, kwargs: Mapping[str, Any], watched: Watched | None = None) -> None:
         source, payload = self._source, kwargs.get("standard_logging_object")
         if source is None or not isinstance(payload, dict):
             return
         who, digest = self._callers.get(str(payload.get("litellm_call_id")), (None, None))
         passed = kwargs.get("passthrough_logging_payload")
+        seen = (lambda: None) if watched is None else watched.told
         source.put(lambda: event_of_payload(payload, who, passed, seen=seen, gateway=source.gateway, digest=digest))
 
 

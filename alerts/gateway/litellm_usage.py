@@ -3,7 +3,7 @@
 Prompts and answers in them are counted at most.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -24,15 +24,15 @@ def event_of_payload(
     who: Identity | None = None,
     passed: Mapping[str, Any] | None = None,
     *,
-    seen: tuple[Usage, str] | None = None,
+    seen: Callable[[], tuple[Usage, str] | None] = lambda: None,
     gateway: str = "",
     digest: str | None = None,
 ) -> Event | None:
     """Return the event of a call; None for one that never went out: refused, or served from a cache.
 
     `who` is who called, where that is known. `passed` is the `passthrough_logging_payload` of a pass-through route: its
-    answer LiteLLM reads only where it knows the provider by its host; `seen` is what was read of a stream there, and of
-    which model. A failure shares the `litellm_call_id` with what followed it, and where the answer has no id
+    answer LiteLLM reads only where it knows the provider by its host; `seen` tells what was read of a stream there, and
+    of which model. A failure shares the `litellm_call_id` with what followed it, and where the answer has no id
     (embeddings) the `id` too.
     """
     if payload.get("cache_hit") or _dict(payload.get("error_information")).get("error_class") in _REFUSED:
@@ -40,9 +40,10 @@ def event_of_payload(
     usage, answer = told_of(payload, passed), _dict((passed or {}).get("response_body"))
     model = str(payload.get("model") or "")
     if usage is None:
-        if seen is None:
+        told = seen()
+        if told is None:
             return None
-        usage, model = seen[0], seen[1] or model
+        usage, model = told[0], told[1] or model
     if usage_within(answer) is not None:
         model = str(answer.get("model") or model)
     ended_s, took_s = _number(payload.get("endTime")), _number(payload.get("response_time"))

@@ -42,6 +42,7 @@ class Route:
     def __init__(self) -> None:
         self.guard = limited_guard(LIMIT)
         self.events: list[Event] = []
+        self.forgotten: list[str] = []
         source = Source(lambda made: self.events.append(made()), "litellm:7", clock=lambda: 100.0)  # type: ignore[arg-type]
         self._gate = Gate(self.guard, clock=lambda: 100.0, source=source)
         self.admitted = self._gate.begin(Identity(agent="a"), Load(900, 100))
@@ -49,10 +50,10 @@ class Route:
     def follow(self, chunks: list[bytes], headers: dict[str, str]) -> tuple[httpx.Response, Watched]:
         passing.set(Passed(CALL, self.admitted, {"messages": [{"role": "user", "content": "Say a word"}]}))
         response = httpx.Response(200, headers=headers, stream=Bytes(chunks))
-        found = watch(self._gate, response, StoppedError)
+        found = watch(self._gate, response, StoppedError, self.forgotten.append)
         assert found is not None
-        assert found[0] == CALL
-        return response, found[1]
+        assert found.call_id == CALL
+        return response, found
 
     def used(self) -> int:
         return self.guard.budget.ceilings.used("agent:a", LIMIT.name, 100.0)
@@ -103,6 +104,15 @@ async def test_a_stream_is_cut_within_a_chunk_of_the_kill_and_reported_and_settl
     assert route.used() == event.input_tokens + event.output_tokens
 
 
+async def test_an_empty_stream_of_which_litellm_logs_nothing_is_not_kept() -> None:
+    route = Route()
+    await read(route.follow([SAID], EVENTS)[0])
+    assert route.forgotten == []
+    await read(route.follow([], EVENTS)[0])
+    assert route.forgotten == [CALL]
+    assert (route.used(), route.guard.budget.open_calls) == (1_000, 0)
+
+
 async def test_a_cut_that_cannot_be_said_within_the_stream_breaks_it_off() -> None:
     route = Route()
     response, _ = route.follow([b"{", b"}"], {"content-type": "application/json"})
@@ -111,12 +121,15 @@ async def test_a_cut_that_cannot_be_said_within_the_stream_breaks_it_off() -> No
         await read(response)
 
 
-@pytest.mark.parametrize("response", [httpx.Response(200, content=b"{}"), {"id": "whole"}, None])
-async def test_what_is_whole_already_is_left_alone(response: Any) -> None:
+@pytest.mark.parametrize(
+    "response",
+    [httpx.Response(200, content=b"{}"), httpx.Response(503, stream=Bytes([b"overloaded"])), {"id": "whole"}, None],
+)
+async def test_what_is_whole_already_or_an_error_is_left_alone(response: Any) -> None:
     route = Route()
     passing.set(Passed(CALL, route.admitted, {}))
-    assert watch(Gate(route.guard), response, StoppedError) is None
+    assert watch(Gate(route.guard), response, StoppedError, route.forgotten.append) is None
     passing.set(None)
     unread = httpx.Response(200, stream=Bytes([]))
-    assert watch(Gate(route.guard), unread, StoppedError) is None
+    assert watch(Gate(route.guard), unread, StoppedError, route.forgotten.append) is None
     assert not isinstance(unread.stream, WatchedAsync)
