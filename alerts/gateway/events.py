@@ -1,6 +1,7 @@
 """Usage events: what a gateway tells Kafka of each call that it let through. Nothing of the prompt but a keyed hash."""
 
 import re
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -103,9 +104,9 @@ def name(text: str) -> str:
     return _NOT_NAME.sub("-", text)[:NAME_CHARS_MAX]
 
 
-def is_plain(text: str) -> bool:
-    """Tell, sooner than `name`, whether it would leave a text as it is."""
-    return len(text) <= NAME_CHARS_MAX and _NOT_NAME.search(text) is None
+def are_plain(texts: Sequence[str]) -> bool:
+    """Tell, sooner than `name`, whether it would leave texts as they are."""
+    return _NOT_NAME.search("".join(texts)) is None and max(map(len, texts)) <= NAME_CHARS_MAX
 
 
 def short(text: str) -> str:

@@ -8,7 +8,7 @@ from .accounts import Caller
 from .approvals import Approvals, Held
 from .book import Book, Verdict
 from .budget import USUAL, Budget, Load
-from .events import is_plain, name
+from .events import are_plain, name
 from .health import Health, Policy, Watch
 from .identity import ALLOWED, DENIALS, Answer, Denial, Identity, cheaper
 from .keys import Signed, Trust
@@ -140,23 +140,30 @@ class Guard:
         return self.approvals.look(self.budget.gates, call, now_s)
 
     def _judge(self, who: Identity, agent: str, team: str, runs: tuple[str, ...], now_s: float) -> Answer:
-        active, watch = self.book.active, self.watch
-        # Most of the time nothing more than this has to be looked up.
-        more = bool(who.claimed_agent or who.claimed_team or who.workflow or (runs and self.book.runs_active))
-        if self._plain.holds_any and not more:
-            more = bool(self._plain.get(agent) or self._plain.get(team))
-        if more or agent in active or team in active or GLOBAL in active:
-            found = self._in_force(self._scopes(who, agent, team, runs), now_s)
-            answer = self._obey(found, who, now_s) if found else None
-            if answer is not None:
-                return answer
+        watch, found = self.watch, self._commands(who, agent, team, runs, now_s)
+        answer = self._obey(found, who, now_s) if found else None
+        if answer is not None:
+            return answer
         if watch.may_close or not watch.synced:
             return self._unsure(who, now_s)
         return ALLOWED
 
+    def _commands(self, who: Identity, agent: str, team: str, runs: tuple[str, ...], now_s: float) -> list[Command]:
+        """Return all that is in force for a call. Most of the time its agent and team are all there is to look up."""
+        more = bool(who.claimed_agent or who.claimed_team or who.workflow or (runs and self.book.runs_active))
+        if self._plain.holds_any and not more:
+            more = bool(self._plain.get(agent) or self._plain.get(team))
+        if more:
+            return self._in_force(self._scopes(who, agent, team, runs), now_s)
+        active = self.book.active
+        if agent in active or team in active or GLOBAL in active:
+            return self._in_force([GLOBAL, agent, team], now_s)
+        return []
+
     def cut(self, who: Identity, now_s: float) -> Answer | None:
         """Say whether a call that is under way must end: the refusal, or None. Takes from no bucket."""
-        for command in self._in_force(self.scopes_of(who), now_s):
+        runs = self._lineage.line(who.run, who.parents) if who.run else ()
+        for command in self._commands(who, *self._owners(who), runs, now_s):
             if command.state in (State.KILLED, State.HELD):
                 return Answer(False, DENIALS[command.state], command, command.reason)
         return None
@@ -179,8 +186,9 @@ class Guard:
         if who.workflow:
             scopes.append("workflow:" + who.workflow)
         scopes += runs
-        # A call is reported under plain names, and stopped under those.
-        scopes += [each for each in dict.fromkeys(map(plain, scopes)) if each not in scopes]
+        if not are_plain(scopes):
+            # A call is reported under plain names, and stopped under those.
+            scopes += [each for each in dict.fromkeys(map(plain, scopes)) if each not in scopes]
         return scopes
 
     @property
@@ -271,9 +279,7 @@ class Guard:
 
     def _meet(self, owner: str, team: str) -> None:
         self._team_of.put(owner, team)
-        if is_plain(owner + team):
-            return
-        for each in (owner, team):
+        for each in () if are_plain((owner, team)) else (owner, team):
             if plain(each) != each:
                 self._plain.put(each, plain(each))
 
