@@ -157,7 +157,8 @@ def _scene(state: JudgeState, memory: AgentMemory, tree: TreeMemory | None, run:
         call, run, memory.calls, call.now_s - memory.first_s, call.now_s - memory.last_s,
         log(call.input_tokens + 1.0), log(call.output_tokens + 1.0),
     )  # fmt: skip
-    scene.failing_share = state.failing_share(call, fresh=memory.errors is None or memory.errors.chain == 0.0)
+    errors = memory.errors
+    scene.failing_share = state.failing_share(call, fresh=errors is None or errors.chain == 0.0)
     scene.common_log = state.common_log(call, memory)
     if tree is not None:
         scene.tree, scene.depth = tree.track, tree.depths.get(call.run, 0)

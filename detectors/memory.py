@@ -74,10 +74,9 @@ class AgentMemory(Kept):
         self.root = row.text(self.root)
         self.root_calls = row.whole(self.root_calls)
         runs = row.texts(list(self.runs))
-        for run in runs:
-            track = self.runs.get(run)
-            if track is None:
-                track = self.runs[run] = RunTrack()
+        if row.unpacking:
+            self.runs = {run: RunTrack() for run in runs}
+        for track in self.runs.values():
             track.carry(row)
         self.ceiling = ceiling_carried(row, self.ceiling)
         for i in range(len(KINDS)):

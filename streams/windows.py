@@ -126,8 +126,11 @@ class Ledger(Memory):
 
 
 def _carried(row: Row, table: dict[int, Count]) -> dict[int, Count]:
-    for start_s in row.wholes(list(table)):
-        table.setdefault(start_s, Count()).carry(row)
+    starts = row.wholes(list(table))
+    if row.unpacking:
+        table = {start_s: Count() for start_s in starts}
+    for count in table.values():
+        count.carry(row)
     return table
 
 
