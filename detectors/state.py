@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from detectors.contract import Call, RunTrack, TreeTrack
-from detectors.drift import Season
 from detectors.evidence import Evidence
 from detectors.memory import KINDS, RUN_IDLE_S, AgentMemory, ShardMemory, Slot, TreeMemory
 from detectors.price import Uses
@@ -18,7 +17,7 @@ _MEMBERS_KEPT: Final = 256
 AGENT_IDLE_S: Final = 30 * 86_400.0
 
 OF_AGENTS: Final[tuple[type[Memory], ...]] = (
-    *(AgentMemory, RunTrack, *KINDS, Evidence, Season, Uses),
+    *(AgentMemory, RunTrack, *KINDS, Evidence, Uses),
     *(TreeMemory, TreeTrack, ShardMemory, Slot),
 )
 OF_TEAMS: Final[tuple[type[Memory], ...]] = (TeamMemory, Member)
