@@ -8,6 +8,8 @@ from mypy_extensions import mypyc_attr
 from detectors.row import Memory, Row
 
 Watches = Literal["agent", "run", "tree", "team"]
+Rises = tuple[tuple[float, float], ...]
+"""The weighted rise of a team or of several, and its weight, by span of time."""
 
 
 @mypyc_attr(acyclic=True, free_list_len=1)
@@ -231,7 +233,7 @@ class TeamMinute:
     start_s: float
     now_s: float
     members: dict[str, tuple[int, int, int]]
-    others: tuple[float, float] = (0.0, 0.0)
+    others: Rises = ()
 
 
 class Detector:

@@ -5,33 +5,34 @@ from math import exp, log, sqrt
 from typing import Final
 
 from detectors.ceiling import CeilingMemory, ceiling_carried
-from detectors.contract import CALM, SPEAK_FROM, Score, TeamMinute
-from detectors.row import Memory, Row, zeros
+from detectors.contract import CALM, SPEAK_FROM, Rises, Score, TeamMinute
+from detectors.row import Floats, Memory, Row, zeros
 
 SLOT_S: Final = 1800
 _DAY: Final = 86_400 // SLOT_S
 _KEPT: Final = 8 * _DAY
-_WINDOW: Final = 8
+_SPANS: Final = (3, 6, 12)
+_SHOWN: Final = 1
 _LEVEL: Final = _DAY // 4
 MEMBERS_MAX: Final = 1000
 """A team's further members aren't learned: it is a row of half a kilobyte and more for each."""
 
 
 class Member(Memory):
-    """A member's calls by half hour over eight days (a ring), and how far it usually strays."""
+    """A member's calls by half hour over eight days (a ring), and how far each span of them usually strays."""
 
     def __init__(self, slot: int = 0) -> None:
         self.ring = zeros(_KEPT)
         self.since = slot
         self.last = slot
-        self.square = 0.3
+        self.squares = zeros(0)
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
         self.ring = row.reals(self.ring)
         self.since = row.whole(self.since)
         self.last = row.whole(self.last)
-        self.square = row.real(self.square)
+        self.squares = row.reals(self.squares)
 
     def calls(self, slot: int, slots: int) -> float:
         """Return the calls of `slots` half hours, the last of them `slot`."""
@@ -46,13 +47,13 @@ class Member(Memory):
             self.ring[s % _KEPT] = 0.0
         self.last = max(self.last, slot)
 
-    def expected(self, slot: int) -> float | None:
-        """Return the logarithm of what the window ending at `slot` usually holds, by time of day and by level."""
-        days = min(7, (slot - self.since - _WINDOW) // _DAY)
+    def expected(self, slot: int, span: int) -> float | None:
+        """Return the logarithm of what the span ending at `slot` usually holds, by time of day and by level."""
+        days = min(7, (slot - self.since - span) // _DAY)
         if days < 2:
             return None
-        season = sum(log(self._around(slot - d * _DAY) + 1.0) for d in range(1, days + 1)) / days
-        before = slot - _WINDOW
+        season = sum(log(self._around(slot - d * _DAY, span) + 1.0) for d in range(1, days + 1)) / days
+        before = slot - span
         whole = min(days, (before - _LEVEL - self.since) // _DAY)
         if whole < 1:
             return season
@@ -60,27 +61,28 @@ class Member(Memory):
         past = sum(log(self.calls(before - d * _DAY, _LEVEL) + 1.0) for d in range(1, whole + 1)) / whole
         return season + 0.5 * max(-1.0, min(1.0, level - past))
 
-    def _around(self, slot: int) -> float:
-        """Return what a window ending at `slot` holds on the average, when it may be half an hour off."""
-        return self.calls(slot + 1, _WINDOW + 2) * _WINDOW / (_WINDOW + 2)
+    def _around(self, slot: int, span: int) -> float:
+        """Return what a span ending at `slot` holds on the average, when it may be half an hour off."""
+        return self.calls(slot + 1, span + 2) * span / (span + 2)
 
 
 class TeamMemory(Memory):
-    """The members of a team, and what their latest window showed.
+    """The members of a team, and what each of the latest spans showed.
 
-    `rise` and `weight` sum the members' rises, weighted by how steady each is; `square` is how far the team's own
-    figure usually strays.
+    `rises` and `weights` sum the members' rises, weighted by how steady each is, `regulars` counts those members and
+    `rising` those of the shown span that are above their usual; `squares` is how far the team's own figure usually
+    strays.
     """
 
     def __init__(self) -> None:
         self.members: dict[str, Member] = {}
         self.slot = 0
         self.due = False
-        self.rise = 0.0
-        self.weight = 0.0
-        self.regular = 0
+        self.rises = zeros(len(_SPANS))
+        self.weights = zeros(len(_SPANS))
+        self.regulars = zeros(len(_SPANS))
+        self.squares = zeros(0)
         self.rising = 0
-        self.square = 1.0
         self.since_s = 0.0
         self.told = False
         self.blocked_until_s = 0.0
@@ -92,11 +94,11 @@ class TeamMemory(Memory):
             self.members.setdefault(name, Member()).carry(row)
         self.slot = row.whole(self.slot)
         self.due = row.flag(self.due)
-        self.rise = row.real(self.rise)
-        self.weight = row.real(self.weight)
-        self.regular = row.whole(self.regular)
+        self.rises = row.reals(self.rises)
+        self.weights = row.reals(self.weights)
+        self.regulars = row.reals(self.regulars)
+        self.squares = row.reals(self.squares)
         self.rising = row.whole(self.rising)
-        self.square = row.real(self.square)
         self.since_s = row.real(self.since_s)
         self.told = row.flag(self.told)
         self.blocked_until_s = row.real(self.blocked_until_s)
@@ -107,18 +109,18 @@ class TeamMemory(Memory):
 class TeamRise:
     """Catches a rise that a whole team shares: each member a little above its usual at the same time.
 
-    Each half hour, what every member did in the last four hours is compared with what it does at this time
-    of the day. One member counts for no more than `member_max` (a logarithm), so a single busy one is not a team; and
-    what the other teams show at the same time is divided out, so neither a deploy nor Monday morning is. It warns; it
-    does not kill. Fooled by a rise that hits all teams alike, by teams of fewer than `members_min` regular members,
-    and where members wander together from day to day.
+    Each half hour, what every member did in the last one and a half, three and six hours is compared with what it
+    does at this time of the day, and the three are averaged. One member counts for no more than `member_max` (a
+    logarithm), so a single busy one is not a team; and what the other teams show at the same time is divided out, so
+    neither a deploy nor Monday morning is. It warns; it does not kill. Fooled by a rise that hits all teams alike, by
+    teams of fewer than `members_min` regular members, and where members wander together from day to day.
 
-    `bar`: deviations, by the team's own past, that would justify a kill. `calls_min`: calls expected in a window for
-    a member to count.
+    `bar`: deviations, by the team's own past, that would justify a kill. `calls_min`: calls expected in a span for a
+    member to count.
     """
 
-    bar: float = 2.6
-    member_max: float = 0.5
+    bar: float = 2.45
+    member_max: float = 0.8
     calls_min: float = 2.0
     members_min: int = 4
     most: float = 0.95
@@ -161,43 +163,64 @@ class TeamRise:
                 del memory.members[name]
 
     def _weigh(self, memory: TeamMemory) -> None:
-        memory.rise = memory.weight = 0.0
-        memory.regular = memory.rising = 0
+        memory.rising = 0
+        for i in range(len(_SPANS)):
+            memory.rises[i] = memory.weights[i] = memory.regulars[i] = 0.0
         for member in memory.members.values():
             member.turn(memory.slot)
-            expected = member.expected(memory.slot)
-            if expected is None:
-                continue
-            apart = log(member.calls(memory.slot, _WINDOW) + 1.0) - expected
-            if exp(expected) > self.calls_min:
-                weight = 1.0 / max(0.02, member.square)
-                memory.rise += weight * max(-self.member_max, min(self.member_max, apart))
-                memory.weight += weight
-                memory.regular += 1
-                memory.rising += apart > 0.2
-            member.square += 0.01 * (min(apart * apart, 2.25) - member.square)
+            for i in range(len(_SPANS)):
+                self._weigh_span(memory, member, i)
+
+    def _weigh_span(self, memory: TeamMemory, member: Member, i: int) -> None:
+        span = _SPANS[i]
+        expected = member.expected(memory.slot, span)
+        if expected is None:
+            return
+        if not len(member.squares):
+            member.squares = _filled(0.3)
+        apart = log(member.calls(memory.slot, span) + 1.0) - expected
+        if exp(expected) > self.calls_min:
+            weight = 1.0 / max(0.02, member.squares[i])
+            memory.rises[i] += weight * max(-self.member_max, min(self.member_max, apart))
+            memory.weights[i] += weight
+            memory.regulars[i] += 1.0
+            memory.rising += i == _SHOWN and apart > 0.2
+        member.squares[i] += 0.01 * (min(apart * apart, 2.25) - member.squares[i])
 
     def _judge(self, memory: TeamMemory, minute: TeamMinute) -> Score:
-        if memory.regular < self.members_min:
-            return CALM
-        rise, weight = minute.others
-        apart = memory.rise / memory.weight - (rise / weight if weight else 0.0)
-        sigmas = apart * sqrt(memory.weight)
-        usual = sqrt(max(0.3, memory.square))
-        memory.square += 0.01 * (min(sigmas * sigmas, 9.0 * memory.square) - memory.square)
-        value = min(self.most, sigmas / usual / self.bar)
+        if not len(memory.squares):
+            memory.squares = _filled(1.0)
+        total, shown = 0.0, 0.0
+        for i in range(len(_SPANS)):
+            if memory.regulars[i] < self.members_min:
+                continue
+            rise, weight = minute.others[i] if minute.others else (0.0, 0.0)
+            apart = memory.rises[i] / memory.weights[i] - (rise / weight if weight else 0.0)
+            sigmas, square = apart * sqrt(memory.weights[i]), memory.squares[i]
+            memory.squares[i] = square + 0.01 * (min(sigmas * sigmas, 9.0 * square) - square)
+            total += sigmas / sqrt(max(0.3, square))
+            if i == _SHOWN:
+                shown = apart
+        value = min(self.most, total / len(_SPANS) / self.bar)
         if value < 0.4:
             memory.told = False
             memory.since_s = minute.now_s
         if value < SPEAK_FROM:
             return CALM
         reason = (
-            f"{memory.rising} of {memory.regular} regular members are above their usual of the last four hours, "
-            f"the team by {exp(apart) - 1.0:.0%} more than other teams"
+            f"{memory.rising} of {memory.regulars[_SHOWN]:.0f} regular members are above their usual of the last three "
+            f"hours, the team by {exp(shown) - 1.0:.0%} more than other teams"
         )
         return Score(value, reason, "team")
 
 
-def rise_of(memory: TeamMemory) -> tuple[float, float]:
-    """Return a team's weighted rise and weight, to be summed into the `others` of the other teams' next minute."""
-    return memory.rise, memory.weight
+def _filled(value: float) -> Floats:
+    each = zeros(len(_SPANS))
+    for i in range(len(_SPANS)):
+        each[i] = value
+    return each
+
+
+def rise_of(memory: TeamMemory) -> Rises:
+    """Return a team's weighted rise and weight by span, to be summed into the `others` of the other teams' minutes."""
+    return tuple((memory.rises[i], memory.weights[i]) for i in range(len(_SPANS)))

@@ -8,7 +8,7 @@ from msgspec import msgpack
 from alerts.decision import Action, Decision, Evidence
 from alerts.policy import Blast, Breach, RuleBook, Rules, Standing, decide, lapse, release
 from alerts.probation import Leash, on_probation, used
-from detectors.contract import CALM, TeamMinute
+from detectors.contract import CALM, Rises, TeamMinute
 from detectors.judge import Judge, TeamMemory, Verdict
 from detectors.row import Memory, Row, pack, unpack
 from detectors.state import OF_TEAMS
@@ -147,9 +147,7 @@ class Teams:
                 decisions += self._judge_minute(team, start_s, members, _others(rises, team))
         return decisions
 
-    def _judge_minute(
-        self, team: str, start_s: int, members: dict[str, Count], others: tuple[float, float]
-    ) -> list[Decision]:
+    def _judge_minute(self, team: str, start_s: int, members: dict[str, Count], others: Rises) -> list[Decision]:
         row = self._row(team)
         now_s = start_s + MINUTE_S + self._lateness_s
         counters = {a: (u.calls, u.tokens, u.micro_usd) for a, u in members.items()}
@@ -213,9 +211,9 @@ class Teams:
                 unpack(row, value)
 
 
-def _others(rises: Mapping[str, tuple[float, float]], team: str) -> tuple[float, float]:
+def _others(rises: Mapping[str, Rises], team: str) -> Rises:
     found = [rise for name, rise in rises.items() if name != team]
-    return sum(rise for rise, _ in found), sum(weight for _, weight in found)
+    return tuple((sum(r for r, _ in span), sum(w for _, w in span)) for span in zip(*found, strict=True))
 
 
 def _breach(verdict: Verdict, minute: TeamMinute) -> Breach:

@@ -34,7 +34,7 @@ def week(risen: dict[str, float], everyone: float = 1.0, seed: int = 1) -> list[
                     members[name] = (calls, 1000 * calls, 100 * calls)
         rises = {team: rise_of(memory) for team, memory in memories.items() if memory is not None}
         for team, members in counters.items():
-            others = rises.get("y" if team == "x" else "x", (0.0, 0.0))
+            others = rises.get("y" if team == "x" else "x", ())
             start_s = START_S + minute
             memories[team], verdicts = judge.team_step(
                 memories[team], TeamMinute(team, start_s, start_s + 60, members, others)
