@@ -93,7 +93,7 @@ class Drift(Detector):
     `quiet_hours`: after a warning, how long before the next.
     """
 
-    bar: float = 1.07
+    bar: float = 1.05
     span_log: float = 0.4
     noise: float = 0.6
     busy: float = 0.03

@@ -18,7 +18,7 @@ from detectors.surge import Surge
 from detectors.team import TeamRise
 from detectors.tempo import Tempo
 
-_AT_BAR_1 = 1.5
+_AT_BAR_1 = 2.2
 """False kills a 1,000 agent-days at the detectors' own bars, measured on real traffic."""
 _FEWER_BY_BAR = 9.0
 """How fast they get fewer as the bar rises: e to the power of this for each whole bar."""
@@ -28,9 +28,9 @@ class JudgeParameters(Struct, frozen=True, kw_only=True):
     """What a customer may set.
 
     The three ceilings hold for all agents, runs and teams; `limits` for those that a glob names.
-    `false_kills_per_1000_agent_days` is the budget from which the bar follows: on ten workloads of real traffic
-    budgets of 5.8, 3.1, 1.5 and 0.6 came to 5.8, 3.3, 1.5 and 0.6. `together` says how detectors add
-    up: 1 sums their scores, a large number takes the highest.
+    `false_kills_per_1000_agent_days` is the budget from which the bar follows: on nineteen workloads of real
+    traffic, 15,279 agent-days, a budget of 1 came to 1.05. `together` says how detectors add up: 1 sums their scores,
+    a large number takes the highest.
     """
 
     false_kills_per_1000_agent_days: float = 1.0

@@ -7,8 +7,10 @@ from typing import Final
 from detectors.contract import Score
 
 SPEAK_AT: Final = 0.5
+WARN_AT: Final = 0.65
 STEEP: Final = 5.0
-"""Seven eighths of the evidence that kills is worth an alert, fifteen sixteenths a hold."""
+"""Seven eighths of the evidence is worth an alert of what only warns; of what kills, eleven twelfths: it will be sure
+soon, or never. Fifteen sixteenths are worth a hold."""
 
 _ALONE_FROM: Final = SPEAK_AT ** (1.0 / STEEP)
 _PACE: Final[tuple[str, ...]] = ("tempo", "surge")
