@@ -119,7 +119,7 @@ class TeamRise:
     member to count.
     """
 
-    bar: float = 2.45
+    bar: float = 2.35
     member_max: float = 0.8
     calls_min: float = 2.0
     members_min: int = 4
