@@ -28,7 +28,8 @@ _RANK = {action: rank for rank, action in enumerate(LADDER)}
 class Rules(Struct, frozen=True, kw_only=True):
     """How hard Brakeline acts.
 
-    A score of 1.0 is the detectors' own bar for a kill. `suspicious` is the action between `hold_at` and 1.0.
+    A score of 1.0 is the detectors' own bar for a kill; what only warns does so whenever it speaks.
+    `suspicious` is the action between `hold_at` and 1.0.
     Floors: nothing stronger than a warning below `min_usd_per_min` and `min_tokens_per_min` both, or before
     `min_calls` calls. `consecutive` breaches in a row are needed for a kill.
     """
@@ -36,7 +37,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     shadow: bool = True
     weight: float = 1.0
     """What scores are multiplied by: below 1 where fewer false kills are accepted than elsewhere."""
-    warn_at: float = 0.5
+    warn_at: float = 0.65
     hold_at: float = 0.7
     kill_at: float = 1.0
     suspicious: Action = Action.WARN
@@ -166,7 +167,7 @@ def lapse(rules: Rules, standing: Standing, now_s: float) -> None:
 
 def _rung(rules: Rules, standing: Standing, breach: Breach, now_s: float) -> tuple[Action, str]:
     """Return how far up the ladder this breach reaches, and why no further."""
-    if breach.value < rules.warn_at:
+    if breach.value < rules.warn_at and not breach.alert_only:
         standing.breaches = 0
         return Action.OBSERVE, ""
     trial = standing.trial

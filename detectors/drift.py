@@ -37,7 +37,6 @@ class DriftMemory(Memory):
 
     def __init__(self) -> None:
         self.past = b""
-        self.hours = 0
         self.hour = 0
         self.calls = 0
         self.above = 0.0
@@ -51,7 +50,6 @@ class DriftMemory(Memory):
     def carry(self, row: Row) -> None:
         """Name the fields."""
         self.past = row.blob(self.past)
-        self.hours = row.whole(self.hours)
         self.hour = row.whole(self.hour)
         self.calls = row.whole(self.calls)
         self.above = row.real(self.above)
@@ -88,9 +86,9 @@ class Drift(Detector):
 
     `bar`: the part of all spans that must be above for a score of 1, `span_log` how far above (a logarithm) a span
     counts in full, once it is beyond the least that it must be and `noise` deviations of chance. `busy`: a busy
-    agent needs that much less. `hours_min`: hours before it speaks. `active_min`: the part of hours that must have
-    calls. `learn_times`: an hour teaches at most that many times the highest of the hours around it on past days.
-    `quiet_hours`: after a warning, how long before the next.
+    agent needs that much less. `hours_min`: hours before it speaks, at most 192. `active_min`: the part of hours that
+    must have calls. `learn_times`: an hour teaches at most that many times the highest of the hours around it on past
+    days. `quiet_hours`: after a warning, how long before the next.
     """
 
     bar: float = 1.05
@@ -128,11 +126,11 @@ class Drift(Detector):
     def _close(self, memory: DriftMemory, hour: int, common_log: float) -> None:
         calls = memory.calls
         for past in range(memory.hour, min(hour, memory.hour + 24)):
-            memory.hours += 1
-            memory.active += max(0.01, 1.0 / memory.hours) * ((calls > 0) - memory.active)
             memory.past = (bytes([coded(self._learnt(memory, calls))]) + memory.past)[:_KEPT]
+            hours = len(memory.past)
+            memory.active += max(0.01, 1.0 / hours) * ((calls > 0) - memory.active)
             was, memory.above = memory.above, 0.0
-            if memory.hours >= self.hours_min and memory.active >= self.active_min:
+            if hours >= self.hours_min and memory.active >= self.active_min:
                 memory.above = self._above(memory, common_log)
             if was <= 0.3 * self.bar:
                 memory.since_hour = past

@@ -15,7 +15,7 @@ from detectors.memory import AgentMemory, TreeMemory
 from detectors.parameters import JudgeParameters
 from detectors.state import Home, JudgeState, family
 from detectors.team import TeamMemory
-from detectors.verdict import SPEAK_AT, STEEP, WARN_AT, Verdict, weigh
+from detectors.verdict import SPEAK_AT, STEEP, Verdict, weigh
 
 __all__ = ["Judge", "JudgeParameters", "JudgeState", "TeamMemory", "Verdict"]
 
@@ -102,7 +102,7 @@ class Judge:
         self, state: JudgeState, memory: AgentMemory, call: Call, says: dict[str, Score]
     ) -> Sequence[Verdict]:
         weighed = weigh(says, self._together, self._bar)
-        if weighed.value < (SPEAK_AT if weighed.alert_only else WARN_AT):
+        if weighed.value < SPEAK_AT:
             return _NONE
         if weighed.alert_only and memory.drift is not None:
             if memory.drift.told:

@@ -61,10 +61,7 @@ class JudgeState:
         if memory is None:
             memory = AgentMemory(now_s)
             self.agents[name] = memory
-        else:
-            self.agents.touch(name, memory)
-        if memory.swept_s < self.shard.evicted_s:
-            memory.sweep(self.shard.evicted_s)
+        self._touch(name, memory)
         return memory
 
     def at(self, home: Home, now_s: float) -> AgentMemory:
@@ -73,11 +70,14 @@ class JudgeState:
         if memory is None or home.turn != self.agents.turn:
             memory = home.memory = self.agent(home.agent, now_s)
             home.turn = self.agents.turn
-            return memory
-        self.agents.touch(home.agent, memory)
+        else:
+            self._touch(home.agent, memory)
+        return memory
+
+    def _touch(self, name: str, memory: AgentMemory) -> None:
+        self.agents.touch(name, memory)
         if memory.swept_s < self.shard.evicted_s:
             memory.sweep(self.shard.evicted_s)
-        return memory
 
     def drain(self) -> dict[tuple[str, str], bytes | None]:
         """Return the rows changed since the last call by (table, key); None for a row that is gone."""

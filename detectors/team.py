@@ -6,7 +6,7 @@ from typing import Final
 
 from detectors.ceiling import CeilingMemory, ceiling_carried
 from detectors.contract import CALM, SPEAK_FROM, Rises, Score, TeamMinute
-from detectors.row import Floats, Memory, Row, zeros
+from detectors.row import Memory, Row, floats, zeros
 
 SLOT_S: Final = 1800
 _DAY: Final = 86_400 // SLOT_S
@@ -25,7 +25,7 @@ class Member(Memory):
         self.ring = zeros(_KEPT)
         self.since = slot
         self.last = slot
-        self.squares = zeros(0)
+        self.squares = floats(0.3, 0.3, 0.3)
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -81,7 +81,7 @@ class TeamMemory(Memory):
         self.rises = zeros(len(_SPANS))
         self.weights = zeros(len(_SPANS))
         self.regulars = zeros(len(_SPANS))
-        self.squares = zeros(0)
+        self.squares = floats(1.0, 1.0, 1.0)
         self.rising = 0
         self.since_s = 0.0
         self.told = False
@@ -176,8 +176,6 @@ class TeamRise:
         expected = member.expected(memory.slot, span)
         if expected is None:
             return
-        if not len(member.squares):
-            member.squares = _filled(0.3)
         apart = log(member.calls(memory.slot, span) + 1.0) - expected
         if exp(expected) > self.calls_min:
             weight = 1.0 / max(0.02, member.squares[i])
@@ -188,8 +186,6 @@ class TeamRise:
         member.squares[i] += 0.01 * (min(apart * apart, 2.25) - member.squares[i])
 
     def _judge(self, memory: TeamMemory, minute: TeamMinute) -> Score:
-        if not len(memory.squares):
-            memory.squares = _filled(1.0)
         total, shown = 0.0, 0.0
         for i in range(len(_SPANS)):
             if memory.regulars[i] < self.members_min:
@@ -212,13 +208,6 @@ class TeamRise:
             f"hours, the team by {exp(shown) - 1.0:.0%} more than other teams"
         )
         return Score(value, reason, "team")
-
-
-def _filled(value: float) -> Floats:
-    each = zeros(len(_SPANS))
-    for i in range(len(_SPANS)):
-        each[i] = value
-    return each
 
 
 def rise_of(memory: TeamMemory) -> Rises:

@@ -7,10 +7,9 @@ from typing import Final
 from detectors.contract import Score
 
 SPEAK_AT: Final = 0.5
-WARN_AT: Final = 0.65
 STEEP: Final = 5.0
-"""Seven eighths of the evidence is worth an alert of what only warns; of what kills, eleven twelfths: it will be sure
-soon, or never. Fifteen sixteenths are worth a hold."""
+"""Seven eighths of the evidence is worth saying, eleven twelfths an alert of what can kill: it will be sure soon, or
+never. Fifteen sixteenths are worth a hold."""
 
 _ALONE_FROM: Final = SPEAK_AT ** (1.0 / STEEP)
 _PACE: Final[tuple[str, ...]] = ("tempo", "surge")
@@ -23,7 +22,7 @@ _CEILINGS: Final[tuple[str, ...]] = ("ceiling", "run_ceiling")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge says of a scope: 1 justifies a kill, 0.7 a hold, 0.5 an alert.
+    """What the judge says of a scope: 1 justifies a kill, 0.7 a hold, 0.65 an alert; 0.5 if that is all it may.
 
     `sure`: a hard ceiling of the customer's was passed, so no floor or further sample is needed.
     """

@@ -17,7 +17,7 @@ from streams.effects import Effects, Quarantined, Spend, WindowUsage
 from streams.event import Event
 from streams.events import RECORD_BYTES_MAX, TokenEvent, decode, decode_one
 from streams.obedience import Obedience
-from streams.prices import DAY_S, Prices, UnitPrice
+from streams.prices import Prices, UnitPrice, next_day_s
 from streams.records import RecordBatch
 from streams.rows import AgentRow, Rows
 from streams.sentence import Sentence
@@ -220,7 +220,7 @@ class Engine:
         price = caller.price
         if price is None or now_s >= caller.price_until_s or caller.price_turn != self._prices_turn:
             price = caller.price = self._prices.of(event.model, now_s)
-            caller.price_until_s, caller.price_turn = now_s - now_s % DAY_S + DAY_S, self._prices_turn
+            caller.price_until_s, caller.price_turn = next_day_s(now_s), self._prices_turn
             caller.input_price = price.input_micro_usd_per_mtok
         return price
 

@@ -10,7 +10,7 @@ from genai_prices import data_snapshot
 
 from streams.events import TokenEvent
 
-DAY_S: Final = 86_400.0
+_DAY_S: Final = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ def _nearest(value: float) -> int:
 CEILING: Final = UnitPrice(input=15.0, cached=15.0, output=75.0, cache_write=15.0, known=False)
 
 
+def next_day_s(at_s: float) -> float:
+    """Return when the day of a time ends: a price holds for a day."""
+    return at_s - at_s % _DAY_S + _DAY_S
+
+
 class Prices:
     """Unit prices by model, looked up once a model and day.
 
@@ -83,7 +88,7 @@ class Prices:
         if len(self._cache) > 10_000:
             self._cache.clear()
         price = self._look_up(model, at_s)
-        self._cache[model] = (at_s - at_s % DAY_S + DAY_S, price)
+        self._cache[model] = (next_day_s(at_s), price)
         return price
 
     def _look_up(self, model: str, at_s: float) -> UnitPrice:

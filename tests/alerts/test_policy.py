@@ -21,7 +21,7 @@ def play(rules: Rules, values: list[float], **fields: object) -> list[str]:
 
 
 def test_a_warning_is_said_once_and_a_kill_follows_when_sure() -> None:
-    assert play(ARMED, [0.1, 0.6, 0.6, 1.2, 2.0]) == ["-", "warn", "-", "kill", "-"]
+    assert play(ARMED, [0.1, 0.6, 0.66, 0.66, 1.2, 2.0]) == ["-", "-", "warn", "-", "kill", "-"]
 
 
 def test_a_kill_waits_for_as_many_breaches_in_a_row_as_asked() -> None:

@@ -14,7 +14,7 @@ from streams.worker import WorkerError
 async def stubborn():
     while True:
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             pass
 
