@@ -61,26 +61,29 @@ class Call:
         self.prompt_hash = prompt_hash
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Score:
     """How sure a detector is, on one scale for all: 1.0 is the bar at which it alone would kill.
 
     The reason is a full clause for a person, with the numbers in it: "38 calls in a row of 41,200 tokens".
-    `blame` is the smallest scope that, once stopped, ends the trouble. A detector that speaks often, and seldom
-    decides, may leave the formatting until somebody reads it: `numbers` belong into the reason's braces.
+    `blame` is the smallest scope that, once stopped, ends the trouble.
     """
 
-    def __init__(
-        self, value: float, reason: str, blame: Watches = "agent", numbers: tuple[float, ...] | None = None
-    ) -> None:
+    def __init__(self, value: float, reason: str, blame: Watches = "agent") -> None:
         self.value = value
         self.blame = blame
         self._reason = reason
-        self._numbers = numbers
+        self._counted = False
+        self._numbers = (0.0, 0.0, 0.0, 0.0)
 
     @property
     def reason(self) -> str:
         """The reason in words."""
-        return self._reason if self._numbers is None else self._reason.format(*self._numbers)
+        return self._reason.format(*self._numbers) if self._counted else self._reason
+
+    def count(self, numbers: tuple[float, float, float, float]) -> None:
+        """Take the numbers for the reason's braces."""
+        self._counted, self._numbers = True, numbers
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -94,6 +97,15 @@ class Score:
 
     def __repr__(self) -> str:
         return f"Score({self.value!r}, {self.reason!r}, {self.blame!r})"
+
+
+def counted(
+    value: float, reason: str, blame: Watches, first: float, second: float, third: float, fourth: float = 0.0
+) -> Score:
+    """Return a score whose numbers go into the reason's braces once somebody reads it, which is seldom."""
+    score = Score(value, reason, blame)
+    score.count((first, second, third, fourth))
+    return score
 
 
 CALM: Final = Score(0.0, "")

@@ -5,13 +5,14 @@ from math import exp, log
 
 from detectors.contract import CALM, SPEAK_FROM, Call, Detector, Scene, Score
 from detectors.evidence import Evidence
-from detectors.row import Memory, Row
+from detectors.row import Row
 
 
-class ErrorsMemory(Memory):
+class ErrorsMemory(Evidence):
     """How often calls fail, the chain of failures at hand, and the evidence over all runs."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.failed = 0.0
         self.total = 0.0
         self.chain = 0.0
@@ -20,7 +21,6 @@ class ErrorsMemory(Memory):
         self.chain_last_s = 0.0
         self.chain_input = 0
         self.chain_run = ""
-        self.evidence = Evidence()
         self.chain_at_s = 0.0
         self.chain_began_s = 0.0
 
@@ -34,7 +34,7 @@ class ErrorsMemory(Memory):
         self.chain_last_s = row.real(self.chain_last_s)
         self.chain_input = row.whole(self.chain_input)
         self.chain_run = row.text(self.chain_run)
-        self.evidence.carry(row)
+        super().carry(row)
         self.chain_at_s = row.real(self.chain_at_s)
         self.chain_began_s = row.real(self.chain_began_s)
 
@@ -74,11 +74,11 @@ class Errors(Detector):
         if not call.failed:
             if memory.chain != 0.0 and self._same(memory, call):
                 memory.chain = 0.0
-            if memory.evidence.nats != 0.0:
-                memory.evidence.add(log(0.05 / (1.0 - share)), call.now_s, self.mixed_fade_s)
+            if memory.nats != 0.0:
+                memory.add(log(0.05 / (1.0 - share)), call.now_s, self.mixed_fade_s)
             self._learn(memory, 0.0)
             return memory, CALM
-        total = memory.evidence.add(log(0.95 / share), call.now_s, self.mixed_fade_s)
+        total = memory.add(log(0.95 / share), call.now_s, self.mixed_fade_s)
         began_s = call.at_s - 0.7 * call.latency_s
         if memory.chain and began_s < memory.chain_at_s and call.at_s > memory.chain_began_s:
             return memory, CALM  # Both were under way at once: another caller's, no retry.
@@ -117,6 +117,6 @@ class Errors(Detector):
             span_s = scene.call.now_s - memory.chain_since_s
             reason = f"the same call failed {memory.chain_calls} times in {span_s:.0f} s; {usual:.1%} usually fail"
         else:
-            span_s = scene.call.now_s - memory.evidence.since_s
-            reason = f"nearly all of {memory.evidence.calls} calls failed in {span_s:.0f} s; {usual:.1%} usually fail"
+            span_s = scene.call.now_s - memory.since_s
+            reason = f"nearly all of {memory.calls} calls failed in {span_s:.0f} s; {usual:.1%} usually fail"
         return Score(value, reason, "run" if memory.chain_run else "agent")

@@ -6,7 +6,7 @@ from typing import Final
 
 from detectors.contract import CALM, SPEAK_FROM, Call, Detector, Scene, Score
 from detectors.evidence import Evidence
-from detectors.row import Memory, Row, floats, halve, latest, scaled, zeros
+from detectors.row import Row, floats, halve, latest, scaled, zeros
 
 # A call is compared with the suspect in input (exact, 0.5 %, 1.5 %, 4 %) and in output size: twelve ways to be like it.
 _INPUT_EXACT: Final = 0.0015
@@ -34,16 +34,16 @@ _RHYTHM_LOOPING: Final = floats(0.62, 0.26, 0.12)
 _RHYTHM_HONEST: Final[tuple[float, ...]] = (0.17, 0.25, 0.58)
 
 
-class LoopMemory(Memory):
+class LoopMemory(Evidence):
     """The sizes of the latest calls (logarithms), the suspect among them, and how often calls are like it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.counts = zeros(len(_HONEST))
         self.total = 0.0
         self.rhythm = zeros(len(_RHYTHM_HONEST))
         self.inputs = zeros(0)
         self.outputs = zeros(0)
-        self.evidence = Evidence()
         self.input = 0.0
         self.output = 0.0
         self.growth_tokens = 0
@@ -65,7 +65,7 @@ class LoopMemory(Memory):
         self.rhythm = row.reals(self.rhythm)
         self.inputs = row.reals(self.inputs)
         self.outputs = row.reals(self.outputs)
-        self.evidence.carry(row)
+        super().carry(row)
         self.input = row.real(self.input)
         self.output = row.real(self.output)
         self.growth_tokens = row.whole(self.growth_tokens)
@@ -141,10 +141,10 @@ class Loop(Detector):
 
     def step(self, memory: LoopMemory, scene: Scene) -> tuple[LoopMemory, Score]:
         """Compare the call with the suspect; failed calls are another detector's."""
-        call, evidence = scene.call, memory.evidence
+        call = scene.call
         if call.failed:
             return memory, CALM
-        learn = evidence.nats < self.learn_below_nats and memory.hour_calls < 1.5 * memory.hourly + 3.0
+        learn = memory.nats < self.learn_below_nats and memory.hour_calls < 1.5 * memory.hourly + 3.0
         foretold = log(memory.next_tokens + 1.0) if memory.growth_tokens else memory.input
         kind = _alike(foretold, memory.output, scene)
         if kind != _UNLIKE and _began(call) < memory.ended_s and call.at_s > memory.began_s:
@@ -158,33 +158,32 @@ class Loop(Detector):
             nats = min(nats + self._repeat(memory, scene, learn), self._most(call))
             if scene.run.calls and call.input_tokens - scene.run.input_tokens >= 0.8 * call.output_tokens:
                 nats *= self.accumulating  # It takes in its own answers: polling, perhaps, rather than stuck.
-        nats -= self.forget * evidence.nats
+        nats -= self.forget * memory.nats
         nats += max(-0.6, min(0.0, 0.7 - scene.gap_s * memory.hourly / 1800.0))
         memory.tally(call.now_s)
         fade_s = max(self.fade_s, self.fade_calls * 3600.0 / memory.hourly)
-        total = evidence.add(nats, call.now_s, fade_s)
+        total = memory.add(nats, call.now_s, fade_s)
         like, growth_tokens = _among(memory, scene)
         self._remember(memory, scene)
         if like != _UNLIKE and (kind == _UNLIKE or (growth_tokens and not memory.growth_tokens)):
             total = self._suspect(memory, scene, like, growth_tokens, fade_s)
         rarer = max(0.0, log(60.0 / (1.0 + max(memory.hourly, memory.hour_calls))))
         base = max(self.bar_nats_min, self.bar_nats - self.bar_nats_per_log_rate * rarer)
-        value = total / evidence.bar(base, self.berth, self.bar_nats_max)
-        if evidence.calls < self.calls_min:
+        value = total / memory.bar(base, self.berth, self.bar_nats_max)
+        if memory.calls < self.calls_min:
             value = min(value, 0.9)
         return memory, CALM if value < SPEAK_FROM else self._say(memory, scene, value)
 
     def _suspect(self, memory: LoopMemory, scene: Scene, like: int, growth_tokens: int, fade_s: float) -> float:
         """Follow this call instead, if that it is like a recent one tells more than there is against the suspect."""
-        evidence = memory.evidence
         # The likeness was looked for among all of the latest, so it is worth less than one that was foretold.
         nats = log(_LOOPING[like] * memory.total / (memory.counts[like] * float(len(memory.inputs))))
         nats = max(0.0, min(nats, self._most(scene.call)))
-        if nats < evidence.nats:
-            return evidence.nats
+        if nats < memory.nats:
+            return memory.nats
         memory.suspect(scene, growth_tokens)
-        evidence.nats, evidence.calls = 0.0, 0
-        return evidence.add(nats, scene.call.now_s, fade_s)
+        memory.nats, memory.calls = 0.0, 0
+        return memory.add(nats, scene.call.now_s, fade_s)
 
     def _most(self, call: Call) -> float:
         return min(self.call_nats_max, _telling(call))
@@ -225,10 +224,10 @@ class Loop(Detector):
         memory.outputs = latest(memory.outputs, scene.log_output, self.compared)
 
     def _say(self, memory: LoopMemory, scene: Scene, value: float) -> Score:
-        evidence, call = memory.evidence, scene.call
+        call = scene.call
         alike = 1.0 - memory.counts[_UNLIKE] / memory.total
         reason = (
-            f"{evidence.calls} calls in {_span(call.now_s - evidence.since_s)}, most of them about "
+            f"{memory.calls} calls in {_span(call.now_s - memory.since_s)}, most of them about "
             f"{exp(memory.input):,.0f} tokens in and {exp(memory.output):,.0f} out; usually {alike:.0%} repeat another"
         )
         return Score(value, reason, "run" if memory.same_run >= 3 else "agent")

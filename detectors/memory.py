@@ -143,11 +143,11 @@ class AgentMemory(Kept):
     def calm(self) -> None:
         """Drop the evidence at hand: what was stopped must count neither as trouble nor as usual."""
         if self.loop is not None:
-            self.loop.evidence.reset()
+            self.loop.reset()
         if self.tempo is not None:
-            self.tempo.evidence.reset()
+            self.tempo.reset()
         if self.errors is not None:
-            self.errors.evidence.reset()
+            self.errors.reset()
             self.errors.chain = 0.0
         if self.surge is not None:
             self.surge.reset()
@@ -155,7 +155,7 @@ class AgentMemory(Kept):
     def plan(self) -> None:
         """Take what was just stopped as meant: as much evidence again shall not stop this agent."""
         if self.loop is not None:
-            self.loop.evidence.record = max(self.loop.evidence.record, PLANNED_NATS)
+            self.loop.record = max(self.loop.record, PLANNED_NATS)
         if self.stall is not None:
             self.stall.record = max(self.stall.record, PLANNED_NATS)
         if self.snowball is not None:

@@ -102,6 +102,12 @@ class Row:
             return values
         return vec[float]([self.real(0.0) for _ in range(count)])
 
+    def some(self, values: Floats, start: int, count: int) -> None:
+        """Carry floats that are a part of others, as `reals` carries them; what is read is put in place."""
+        self.whole(count)
+        for i in range(start, start + count):
+            values[i] = self.real(values[i])
+
     def flag(self, value: bool) -> bool:
         """Carry a truth."""
         return self.whole(int(value)) != 0

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import log
 from typing import Final
 
-from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
+from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score, counted
 from detectors.row import Memory, Row, bucket, floats, halve, scaled, zeros
 
 # Upper ends of the growth of the input from one step of a run to the next, in tokens.
@@ -100,8 +100,8 @@ class Snowball(Detector):
         value = max(value, burst if burst >= 1.0 else min(burst, _BURST_MOST))
         if value < SPEAK_FROM:
             return memory, CALM
-        numbers = (float(run.climb_from_tokens), float(call.input_tokens), float(run.climb_steps))
-        return memory, Score(value, _REASON, "run", numbers)
+        begun, now, steps = float(run.climb_from_tokens), float(call.input_tokens), float(run.climb_steps)
+        return memory, counted(value, _REASON, "run", begun, now, steps)
 
     def _learn(self, memory: SnowballMemory, scene: Scene, kind: int) -> None:
         if scene.run.climb_nats < self.learn_below_nats:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import Final
 
-from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
+from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score, counted
 from detectors.row import Memory, Row, bucket, floats, halve, scaled, zeros
 
 # Upper ends of the gaps between two calls of a run, in seconds.
@@ -162,10 +162,11 @@ class Stall(Detector):
         run = scene.run
         if idle >= value:
             top = float(max(run.top_tokens, run.top_before_tokens))
-            return Score(value, _IDLE, "run", (float(run.idle_steps), top, memory.beyond / memory.beyond_total))
+            return counted(value, _IDLE, "run", float(run.idle_steps), top, memory.beyond / memory.beyond_total)
         span_s = max(1.0, scene.call.now_s - run.stall_since_s)
         growing = memory.turns[0] / memory.turns_total
-        return Score(value, _REASON, "run", (float(run.stall_steps), span_s, float(scene.call.input_tokens), growing))
+        steps, tokens = float(run.stall_steps), float(scene.call.input_tokens)
+        return counted(value, _REASON, "run", steps, span_s, tokens, growing)
 
     def _learn(self, memory: StallMemory, pace: int, turn: int, weight: float) -> None:
         memory.paces[pace] += weight

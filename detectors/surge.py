@@ -5,32 +5,34 @@ from math import exp, inf, log, sqrt
 from typing import Final
 
 from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
-from detectors.row import Memory, Row, floats, scaled, zeros
+from detectors.row import Memory, Row, floats, zeros
 
 HORIZONS_S: Final = floats(60.0, 600.0, 7200.0)
 _WORDS: Final[tuple[str, ...]] = ("a minute", "ten minutes", "two hours")
 _SLOT_S: Final = 3600.0
 _FLOORS: Final = floats(3.0, 3.0, 3.0, 10_000.0, 10_000.0, 10_000.0)
+# Where in `SurgeMemory.now` the sums are, the peaks, the limits and the largest.
+_SUMS: Final = 0
+_PEAKS: Final = 6
+_LIMITS: Final = 12
+_LARGEST: Final = 18
 
 
 class SurgeMemory(Memory):
     """Fading sums by horizon, this hour's peaks, and the spread of the peaks of past active hours.
 
-    Lists hold calls then micro-dollars, a value for each horizon; means and variances are of logarithms. `limits`
-    are the sums from which on it has something to say. `largest` is the dearest call by horizon, fading like the
-    sums: one huge document is no surge.
+    Lists hold calls then micro-dollars, a value for each horizon; means and variances are of logarithms. What every
+    call touches lies side by side in `now`: sums, peaks, limits (the sums from which on it has something to say) and
+    the dearest call by horizon, fading like the sums: one huge document is no surge.
     """
 
     def __init__(self) -> None:
         self.last_s = 0.0
         self.slot = 0
-        self.sums = zeros(6)
-        self.peaks = zeros(6)
+        self.now = floats(*(0.0,) * 12, *(inf,) * 6, *(0.0,) * 3)
         self.hours = 0
         self.means = zeros(6)
         self.variances = zeros(6)
-        self.largest = zeros(3)
-        self.limits = scaled((1.0,) * 6, inf)
         self.hour_micro_usd = 0.0
         self.usual_micro_usd_per_hour = 0.0
 
@@ -38,19 +40,19 @@ class SurgeMemory(Memory):
         """Name the fields."""
         self.last_s = row.real(self.last_s)
         self.slot = row.whole(self.slot)
-        self.sums = row.reals(self.sums)
-        self.peaks = row.reals(self.peaks)
+        row.some(self.now, _SUMS, 6)
+        row.some(self.now, _PEAKS, 6)
         self.hours = row.whole(self.hours)
         self.means = row.reals(self.means)
         self.variances = row.reals(self.variances)
-        self.largest = row.reals(self.largest)
-        self.limits = row.reals(self.limits)
+        row.some(self.now, _LARGEST, 3)
+        row.some(self.now, _LIMITS, 6)
         self.hour_micro_usd = row.real(self.hour_micro_usd)
         self.usual_micro_usd_per_hour = row.real(self.usual_micro_usd_per_hour)
 
     def usd_per_min(self) -> tuple[float, float]:
         """Return what was spent in about the last minute, and what a minute of an active hour usually takes."""
-        return self.sums[3] / 1e6, self.usual_micro_usd_per_hour / 60e6
+        return self.now[_SUMS + 3] / 1e6, self.usual_micro_usd_per_hour / 60e6
 
     def peak_usd_per_min(self) -> float:
         """Return what the busiest minute of an active hour reaches, two deviations above the mean; 0 while unknown."""
@@ -60,14 +62,16 @@ class SurgeMemory(Memory):
         """Return how far the last ten minutes' spend is above the usual, as a logarithm; None before five hours."""
         if self.hours < 5:
             return None
-        spend = self.sums[4] * exp((self.last_s - now_s) / HORIZONS_S[1])
+        spend = self.now[_SUMS + 4] * exp((self.last_s - now_s) / HORIZONS_S[1])
         return log((spend + _FLOORS[4]) / (self.usual_micro_usd_per_hour / 6.0 + _FLOORS[4]))
 
     def reset(self) -> None:
         """Drop what is at hand, without learning from it."""
         self.slot = 0
         self.hour_micro_usd = 0.0
-        self.sums, self.peaks, self.largest = zeros(6), zeros(6), zeros(3)
+        for i in range(len(self.now)):
+            if not _LIMITS <= i < _LARGEST:
+                self.now[i] = 0.0
 
 
 @dataclass(frozen=True)
@@ -107,24 +111,24 @@ class Surge(Detector):
                 self._learn(memory)
             memory.slot = slot
         passed_s, memory.last_s = call.now_s - memory.last_s, call.now_s
-        sums, largest, spend = memory.sums, memory.largest, float(call.list_micro_usd)
+        now, spend = memory.now, float(call.list_micro_usd)
         memory.hour_micro_usd += spend
         for i in range(3):
             fade = exp(-passed_s / HORIZONS_S[i])
-            sums[i] = sums[i] * fade + 1.0
-            sums[i + 3] = sums[i + 3] * fade + spend
-            faded = largest[i] * fade
-            largest[i] = faded if faded > spend else spend
+            now[i] = now[i] * fade + 1.0
+            now[i + 3] = now[i + 3] * fade + spend
+            faded = now[_LARGEST + i] * fade
+            now[_LARGEST + i] = faded if faded > spend else spend
         return self._compare(memory, scene)
 
     def _compare(self, memory: SurgeMemory, scene: Scene) -> tuple[SurgeMemory, Score]:
-        sums, peaks, limits, largest = memory.sums, memory.peaks, memory.limits, memory.largest
+        now = memory.now
         surprise, worst = 0.0, -1
         for j in range(6):
-            value = sums[j] if j < 3 else sums[j] - largest[j - 3]
-            if value > peaks[j]:
-                peaks[j] = value
-                if value > limits[j]:
+            value = now[j] if j < 3 else now[j] - now[_LARGEST - 3 + j]
+            if value > now[_PEAKS + j]:
+                now[_PEAKS + j] = value
+                if value > now[_LIMITS + j]:
                     excess = self._excess(memory, j, log(value + _FLOORS[j]) - scene.common_log)
                     if excess > surprise:
                         surprise, worst = excess, j
@@ -146,18 +150,19 @@ class Surge(Detector):
         spent, usual = memory.hour_micro_usd, memory.usual_micro_usd_per_hour
         memory.usual_micro_usd_per_hour += (min(spent, 10.0 * usual if hours > 3 else spent) - usual) / hours
         memory.hour_micro_usd = 0.0
-        for j, value in enumerate(memory.peaks):
-            peak = log(value + _FLOORS[j])
+        now = memory.now
+        for j in range(6):
+            peak = log(now[_PEAKS + j] + _FLOORS[j])
             clipped = peak if hours == 1 else min(peak, memory.means[j] + self.learn_sigmas * self._sd(memory, j))
             step = clipped - memory.means[j]
             memory.means[j] += step / hours
             memory.variances[j] += (step * step * (1 - 1 / hours) - memory.variances[j]) / hours
-            memory.peaks[j] = 0.0
+            now[_PEAKS + j] = 0.0
             if hours >= self.hours_min:
-                memory.limits[j] = exp(memory.means[j] + SPEAK_FROM * self._bar(memory, j)) - _FLOORS[j]
+                now[_LIMITS + j] = exp(memory.means[j] + SPEAK_FROM * self._bar(memory, j)) - _FLOORS[j]
 
     def _say(self, memory: SurgeMemory, surprise: float, j: int) -> Score:
-        value = memory.sums[j]
+        value = memory.now[_SUMS + j]
         times = (value + _FLOORS[j]) / exp(memory.means[j])
         seen = f"{value:,.0f} calls" if j < 3 else f"${value / 1e6:,.2f}"
         reason = f"{seen} in {_WORDS[j % 3]}, {times:,.1f} times the usual peak of its past {memory.hours} active hours"

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from math import log
 from typing import Final
 
-from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score
+from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score, counted
 from detectors.evidence import Evidence
-from detectors.row import Memory, Row, bucket, floats, halve, scaled, zeros
+from detectors.row import Row, bucket, floats, halve, scaled, zeros
 
 # Upper ends of the gaps between calls, in seconds.
 _ENDS_S: Final = floats(0.25, 1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 90.0, 300.0)
@@ -14,19 +14,19 @@ _RUNAWAY: Final = floats(0.07, 0.1, 0.14, 0.18, 0.16, 0.14, 0.1, 0.05, 0.03, 0.0
 _HONEST: Final[tuple[float, ...]] = (0.03, 0.03, 0.03, 0.04, 0.045, 0.075, 0.14, 0.14, 0.13, 0.11, 0.1, 0.13)
 
 
-class TempoMemory(Memory):
-    """How often each gap between calls occurs."""
+class TempoMemory(Evidence):
+    """How often each gap between calls occurs, and the evidence of a pace that is not the agent's own."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.counts = zeros(len(_HONEST))
         self.total = 0.0
-        self.evidence = Evidence()
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
         self.counts = row.reals(self.counts)
         self.total = row.real(self.total)
-        self.evidence.carry(row)
+        super().carry(row)
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,20 @@ class Tempo(Detector):
         i = bucket(_ENDS_S, scene.gap_s)
         counts = memory.counts
         nats = log(_RUNAWAY[i] * memory.total / counts[i]) - scene.common_log
-        evidence = memory.evidence
-        total = evidence.add(min(nats, self.call_nats_max), scene.call.now_s, self.fade_s)
+        total = memory.add(min(nats, self.call_nats_max), scene.call.now_s, self.fade_s)
         if total < self.learn_below_nats:
             counts[i] += 1.0
             memory.total += 1.0
             if memory.total > self.memory_calls:
                 halve(counts)
                 memory.total *= 0.5
-        value = total / evidence.bar(self.bar_nats, self.berth, self.bar_nats_max)
+        value = total / memory.bar(self.bar_nats, self.berth, self.bar_nats_max)
         if value < SPEAK_FROM:
             return memory, CALM
-        span_s = max(1.0, scene.call.now_s - evidence.since_s)
+        span_s = max(1.0, scene.call.now_s - memory.since_s)
         slower = 0.0
         for j in range(i + 1, len(counts)):
             slower += counts[j]
         slower /= memory.total
         reason = "{:.0f} calls in {:.0f} s without a pause; {:.0%} of its gaps are usually longer"
-        return memory, Score(value, reason, numbers=(float(evidence.calls), span_s, slower))
+        return memory, counted(value, reason, "agent", float(memory.calls), span_s, slower)

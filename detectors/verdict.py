@@ -11,7 +11,7 @@ STEEP: Final = 5.0
 """Seven eighths of the evidence is worth saying, eleven twelfths an alert of what can kill: it will be sure soon, or
 never. Fifteen sixteenths are worth a hold."""
 
-_ALONE_FROM: Final = SPEAK_AT ** (1.0 / STEEP)
+ALONE_FROM: Final = SPEAK_AT ** (1.0 / STEEP)
 _PACE: Final[tuple[str, ...]] = ("tempo", "surge")
 _TEMPO_MOST: Final = 0.65
 _STEPS: Final[tuple[str, ...]] = ("stall", "snowball")
@@ -64,7 +64,7 @@ def _pace(says: dict[str, Score]) -> float:
 
 def _all_low(says: dict[str, Score]) -> bool:
     """Tell whether none would be heard alone."""
-    return all(score.value < _ALONE_FROM and detector not in _CEILINGS for detector, score in says.items())
+    return all(score.value < ALONE_FROM and detector not in _CEILINGS for detector, score in says.items())
 
 
 def _sum(says: dict[str, Score]) -> float:
@@ -88,7 +88,7 @@ def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
         if detector in says:
             return Weighed(max(1.0, says[detector].value), detector, says[detector], sure=True)
     # No mean of several is above their sum, so most voices needn't be weighed at all.
-    if together >= 1.0 and _sum(says) < 0.999 * _ALONE_FROM * min(1.0, bar):
+    if together >= 1.0 and _sum(says) < 0.999 * ALONE_FROM * min(1.0, bar):
         return _CALM
     pace = _pace(says)
     drift = says[_DRIFT].value if _DRIFT in says else 0.0

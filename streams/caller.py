@@ -2,20 +2,21 @@
 
 from mypy_extensions import i64
 
-from detectors.state import Home
+from detectors.state import Home, family
 from streams.event import Event
 from streams.payer import PayerKey
 from streams.prices import UnitPrice
 from streams.windows import Count
 
 
-class Caller:
+class Caller(Home):
     """The names that an agent's latest valid call carried, and where what belongs to them was found.
 
     Derived, and never part of a row: after a restart the first call is looked up as any other.
     """
 
     def __init__(self) -> None:
+        super().__init__("")
         self.team = ""
         self.product: str | None = None
         self.environment: str | None = None
@@ -25,7 +26,6 @@ class Caller:
         self.run: str | None = None
         self.names_hash: i64 = 0
         self.run_hash: i64 = 0
-        self.home: Home | None = None
         self.price: UnitPrice | None = None
         self.price_until_s = 0.0
         self.input_price = 0
@@ -51,8 +51,8 @@ class Caller:
 
     def learn(self, event: Event) -> None:
         """Take over whose a valid event is."""
-        if self.home is None:
-            self.home = Home(event.agent)
+        if not self.agent:
+            self.agent = family(event.agent)
         self.team, self.model = event.team, event.model
         self.product, self.environment = event.product, event.environment
         self.cost_center, self.use_case = event.cost_center, event.use_case

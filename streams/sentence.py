@@ -44,7 +44,7 @@ class Sentence:
 
     def judge(self, call: Call, row: AgentRow, effects: Effects) -> None:
         """Judge one call; a decision that follows goes into the effects."""
-        verdicts = self._judge.step(self._rows.judge, call, row.caller.home)
+        verdicts = self._judge.step(self._rows.judge, call, row.caller)
         if self._rows.watched:
             verdicts = [*self._on_probation(call, row), *verdicts]
         if not verdicts:
