@@ -1,7 +1,6 @@
 """What a scope has used of its limits on one gateway, and what is reserved of them; told the time."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import repeat
 
 from msgspec import Struct
 
@@ -18,7 +17,10 @@ class Use(Struct, frozen=True, gc=False):
 
 
 class Entry(Struct, gc=False):
-    """What is counted of one scope. `above` are the scopes that cover it: of a run also whoever has called in it."""
+    """What is counted of one scope. `above` are the scopes that cover it: of a run also whoever has called in it.
+
+    A team is above itself: its agents hold just what it holds.
+    """
 
     scope: str
     plan: Plan
@@ -54,9 +56,10 @@ class Entry(Struct, gc=False):
 
     def counted(self, now_s: float, *, hot: bool = False) -> Iterator[tuple[Rule, int]]:
         """Yield each rule of which something is used that still matters, and how much; `hot`: if it is half or more."""
-        least = self.room.warm if hot else repeat(0)
-        for rule, used, warm, end_s in zip(self.plan.rules, self.used, least, self.period.ends_s, strict=False):
-            if used and used >= warm and now_s < over_s(rule, end_s):
+        for rule, used, (*_, warm), end_s in zip(
+            self.plan.rules, self.used, self.room.places, self.period.ends_s, strict=True
+        ):
+            if used and (used >= warm or not hot) and now_s < over_s(rule, end_s):
                 yield rule, used
 
     def begun_s(self, rule: Rule) -> float:
@@ -87,9 +90,14 @@ class Entry(Struct, gc=False):
                 times_s[place], self.used[place] = rows[rule.name]
         self.period = period_of(self.plan.rules, times_s)
 
-    def places_of(self, version: int) -> Iterable[tuple[int, int]]:
-        """Return `plan.places` of the rules that held in a version of the plans."""
-        return [each for each in self.plan.places if self.born[each[0]] <= version]
+    def places_of(self, version: int) -> Iterable[tuple[int, int, int]]:
+        """Return `room.places` of the rules that held in a version of the plans."""
+        return [each for each in self.room.places if self.born[each[0]] <= version]
+
+    @property
+    def is_hot(self) -> bool:
+        """Whether half of what is allowed is used of any of its rules."""
+        return any(self.used[place] >= warm for place, _, warm in self.room.places)
 
 
 class Ticket(Struct, gc=False):
@@ -125,7 +133,8 @@ class Caller(Struct, frozen=True, gc=False):
 
 def too_deep(runs: tuple[str, ...], entry: Entry) -> Over | None:
     """Say whether the run is too far below its root. Calls in runs below it have their own."""
-    assert entry.plan.depth is not None
+    if entry.plan.depth is None:
+        return None
     depth, limit = len(runs) - 1, entry.plan.depth.limit
     if depth <= limit.amount or entry.pardoned_s:
         return None

@@ -51,7 +51,7 @@ class Budget:
         self.prices = PriceList()
         self.ceilings = Ceilings(usual=0.0)
         self.digest = ""
-        self.reserved = self.settled = self.changes = 0
+        self.reserved = self.settled = self.released = 0
         self.refused: Counter[str] = Counter()
         """Calls refused, by the name of the limit."""
         # The order of the last release of each scope that the accounts have heard of.
@@ -71,6 +71,11 @@ class Budget:
     def open_calls(self) -> int:
         """Calls that have reserved and aren't settled."""
         return self.reserved - self.settled
+
+    @property
+    def changes(self) -> int:
+        """Rises with each call that reserves or settles, and with each release."""
+        return self.reserved + self.settled + self.released
 
     @property
     def is_shared(self) -> bool:
@@ -105,12 +110,13 @@ class Budget:
         return True
 
     def admit(self, answer: Answer, model: str, caller: Caller, load: Load | None, now_s: float) -> Answer:
-        """Reserve what the call may take: `answer` with its ticket, or a refusal."""
+        """Reserve what the call may take where limits hold: `answer` with its ticket, or a refusal."""
+        if not self.ceilings.active:
+            return answer
         got = self.ceilings.reserve(caller, self.use_of(answer.model or model, load or USUAL), now_s)
         if isinstance(got, Over):
             return self._refusal(got, now_s)
         self.reserved += 1
-        self.changes += 1
         return Answer(True, ticket=got) if answer is ALLOWED else structs.replace(answer, ticket=got)
 
     def use_of(self, model: str, tokens: Tokens) -> Use:
@@ -121,8 +127,7 @@ class Budget:
         """Replace a reservation with what the call really took."""
         if ticket.open:
             self.settled += 1
-            self.changes += 1
-        self.ceilings.settle(ticket, actual)
+            self.ceilings.settle(ticket, actual)
 
     def release(self, scope: str, order: tuple[int, int], at_s: float) -> None:
         """Begin what a person has released anew, once: also over a restart, after which the topic is read again."""
@@ -131,7 +136,7 @@ class Budget:
             if len(self._released) > RELEASES_MAX:
                 self._released.pop(next(iter(self._released)))
             self.ceilings.release(scope, at_s)
-            self.changes += 1
+            self.released += 1
 
     def report(self, now_s: float, *, whole: bool = False) -> tuple[tuple[int, int], dict[str, dict[str, float]]]:
         """Return the order of the shares gone by, and what is used of limits that are well used; `whole`: of all."""

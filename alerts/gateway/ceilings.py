@@ -91,7 +91,7 @@ class Ceilings:
             if entry is None:
                 continue
             entry.room = entry.plan.room_with(self._named.get(scope))
-            if any(used >= warm for used, warm in zip(entry.used, entry.room.warm, strict=True)):
+            if entry.is_hot:
                 self._hot[scope] = None
 
     def reserve(self, caller: Caller, estimate: Use, now_s: float) -> Ticket | Over:
@@ -103,7 +103,7 @@ class Ceilings:
         elif self._latest_s - now_s > SET_BACK_S:
             self._set_back(now_s)
         entries = self._find(caller, now_s)
-        if caller.runs and entries and len(caller.runs) > entries[-1].plan.runs_max:
+        if len(caller.runs) > self._plans.runs_max:
             over = too_deep(caller.runs, entries[-1])
             if over is not None:
                 return over
@@ -111,10 +111,10 @@ class Ceilings:
         for entry in entries:
             if now_s >= entry.period.next_s:
                 entry.roll(now_s)
-            used, warm = entry.used, entry.room.warm
-            for place, index in entry.plan.places:
+            used = entry.used
+            for place, index, warm in entry.room.places:
                 wanted = used[place] + each[index]
-                if wanted >= warm[place]:
+                if wanted >= warm:
                     if wanted > entry.room.allowed[place]:
                         return self._give_back(entries, entry, place, each)
                     self._hot[entry.scope] = None
@@ -131,7 +131,7 @@ class Ceilings:
     def _give_back(self, entries: Iterable[Entry], over: Entry, at: int, each: tuple[int, int, int]) -> Over:
         self._hot[over.scope] = None
         for entry in entries:
-            for place, index in entry.plan.places:
+            for place, index, _ in entry.room.places:
                 if entry is over and place == at:
                     limit = over.plan.rules[at].limit
                     return Over(limit, over.scope, over.used[at], over.room.allowed[at], each[index])
@@ -148,11 +148,12 @@ class Ceilings:
             self._make_room(min(self._looks_due, LOOKS_A_CALL), at_s)
         more = (actual.micro_usd - thought.micro_usd, actual.tokens - thought.tokens, actual.steps - thought.steps)
         for entry in ticket.entries:
-            used, warm, begun_s = entry.used, entry.room.warm, entry.period.begun_s
-            for place, index in entry.places_of(ticket.version) if entry.born else entry.plan.places:
-                if begun_s[place] <= at_s:
+            used, begun_s = entry.used, entry.period.begun_s
+            for place, index, warm in entry.places_of(ticket.version) if entry.born else entry.room.places:
+                # Most often it is just what was thought of one measure or another, the steps always.
+                if more[index] and begun_s[place] <= at_s:
                     used[place] += more[index]
-                    if used[place] >= warm[place]:
+                    if used[place] >= warm:
                         self._hot[entry.scope] = None
 
     def release(self, scope: str, at_s: float) -> None:
@@ -210,7 +211,7 @@ class Ceilings:
         for scope, name, begun_s, used in rows:
             found.setdefault(scope, {})[name] = (begun_s, used)
         for scope, names in found.items():
-            self._load(scope, names, above.get(scope, ()))
+            self._load(scope, names, above.get(scope) or (scope,))
         self._share(None)
 
     def _load(self, scope: str, rows: Mapping[str, tuple[float, int]], above: Above) -> None:
@@ -223,17 +224,18 @@ class Ceilings:
         """Return what is counted of the team, the agent, all above the run, and the run, in that order."""
         entries, plans, agent, team = self._entries, self._plans, caller.agent, caller.team
         found: list[Entry] = []
+        above: Above = ()
         if plans.of_owners:
             if caller.is_claimed:
                 self._claimed.update([each for each in (agent, team) if each and each not in entries])
             elif self._claimed:
                 self._claimed.difference_update((agent, team))
             if team:
-                found.append(owner := entries.get(team) or self._begin("team", team, (), now_s))
-                # The name of the entry, not of this call: it is kept once.
-                team = owner.scope
+                found.append(owner := entries.get(team) or self._begin("team", team, (team,), now_s))
+                # Those of the entry, not of this call: they are kept once.
+                team, above = owner.scope, owner.above
             if agent:
-                found.append(owner := entries.get(agent) or self._begin("agent", agent, (team,), now_s))
+                found.append(owner := entries.get(agent) or self._begin("agent", agent, above, now_s))
                 agent = owner.scope
         if not plans.of_runs:
             return found
@@ -250,8 +252,9 @@ class Ceilings:
 
     def _begin(self, kind: str, scope: str, above: Above, now_s: float) -> Entry:
         plan = self._plans.fixed.get(kind) or self._plans.of(kind, scope, above)
-        room = plan.room_with(self._named.get(scope)) if self._named else plan.room
-        period = plan.period
+        room, period = plan.room, plan.period
+        if self._named:
+            room = plan.room_with(self._named.get(scope))
         if not period.since_s <= now_s < period.next_s:
             period = plan.at(now_s)
         made = self._entries[scope] = Entry(scope, plan, plan.unused.copy(), room, period, above)
@@ -262,11 +265,12 @@ class Ceilings:
 
     def _adopt(self, run: str, entry: Entry, agent: str, team: str) -> None:
         """Have the limits hold for a run that another agent or team has for each of its runs."""
-        if isinstance(entry.above, tuple):
+        above = entry.above
+        if isinstance(above, tuple):
             # A whole fleet may call in one.
-            entry.above = dict.fromkeys(entry.above)
-        if len(entry.above) < CALLERS_MAX:
-            entry.above[agent] = entry.above[team] = None
+            above = entry.above = dict.fromkeys(above)
+        if len(above) < CALLERS_MAX:
+            above[agent] = above[team] = None
         if self._plans.owners_matter:
             plan = self._plans.joined(entry.plan, self._plans.of("run", run, (agent, team)))
             if plan is not entry.plan:

@@ -104,8 +104,13 @@ def name(text: str) -> str:
     return _NOT_NAME.sub("-", text)[:NAME_CHARS_MAX]
 
 
+def is_plain(text: str) -> bool:
+    """Tell, sooner than `name`, whether it would leave a text as it is."""
+    return _NOT_NAME.search(text) is None and len(text) <= NAME_CHARS_MAX
+
+
 def are_plain(texts: Sequence[str]) -> bool:
-    """Tell, sooner than `name`, whether it would leave texts as they are."""
+    """Tell whether all are plain."""
     return _NOT_NAME.search("".join(texts)) is None and max(map(len, texts)) <= NAME_CHARS_MAX
 
 

@@ -8,7 +8,7 @@ from .accounts import Caller
 from .approvals import Approvals, Held
 from .book import Book, Verdict
 from .budget import USUAL, Budget, Load
-from .events import are_plain, name
+from .events import are_plain, is_plain, name
 from .health import Health, Policy, Watch
 from .identity import ALLOWED, DENIALS, Answer, Denial, Identity, cheaper
 from .keys import Signed, Trust
@@ -50,9 +50,10 @@ class Guard:
         self._env = env
         self._trust = trust
         self._lineage = Lineage()
+        # Of each agent its team; of each team its name, which is kept once.
         self._team_of = Recent(50_000)
-        # Of agents and teams that the service knows by another name: it takes none but plain ones.
-        self._plain = Recent(50_000)
+        # Whether any agent or team was met that the service knows by another name: it takes none but plain ones.
+        self._met_odd = False
         self._throttles = Throttles()
         self.budget = Budget(env, trust)
         self.approvals = Approvals(env, self.book, now_s)
@@ -112,50 +113,43 @@ class Guard:
         """
         agent, team = self._owners(who)
         runs = self._lineage.line(who.run, who.parents) if who.run else ()
-        answer = self._judge(who, agent, team, runs, now_s)
-        budget = self.budget
+        found, budget = self._commands(who, agent, team, runs, now_s), self.budget
+        answer = ALLOWED if not found and self.watch.is_sure else self._judge(found, who, now_s)
         if not answer.allowed or not (budget.ceilings.active or budget.gates):
             return answer
         is_claimed = not agent and not team
         if is_claimed:
             agent, team = _claimed_owners(who)
         caller = Caller(agent, team, runs, is_claimed)
-        once: tuple[Command, ...] = ()
         if budget.gates and (load is None or load.takes):
-            approved = self._approved(answer.model or who.model, who, caller, load or USUAL, now_s)
-            if isinstance(approved, Answer):
-                return approved
-            once = approved
-        if budget.ceilings.active:
-            answer = budget.admit(answer, who.model, caller, load, now_s)
+            return self._pass_gates(answer, who, caller, load or USUAL, now_s)
+        return budget.admit(answer, who.model, caller, load, now_s)
+
+    def _pass_gates(self, answer: Answer, who: Identity, caller: Caller, load: Load, now_s: float) -> Answer:
+        model, budget = answer.model or who.model, self.budget
+        price = budget.prices.of(model)
+        call = Held(who, caller, model, load.tools, price.micro_usd(load), price.output)
+        once = self.approvals.look(budget.gates, call, now_s)
+        if isinstance(once, Answer):
+            return once
+        answer = budget.admit(answer, who.model, caller, load, now_s)
         if once and answer.allowed:
             self.approvals.spend(once)
         return answer
 
-    def _approved(
-        self, model: str, who: Identity, caller: Caller, load: Load, now_s: float
-    ) -> Answer | tuple[Command, ...]:
-        price = self.budget.prices.of(model)
-        call = Held(who, caller, model, load.tools, price.micro_usd(load), price.output)
-        return self.approvals.look(self.budget.gates, call, now_s)
-
-    def _judge(self, who: Identity, agent: str, team: str, runs: tuple[str, ...], now_s: float) -> Answer:
-        watch, found = self.watch, self._commands(who, agent, team, runs, now_s)
+    def _judge(self, found: list[Command], who: Identity, now_s: float) -> Answer:
         answer = self._obey(found, who, now_s) if found else None
-        if answer is not None:
-            return answer
-        if watch.may_close or not watch.synced:
-            return self._unsure(who, now_s)
-        return ALLOWED
+        if answer is None:
+            answer = ALLOWED if self.watch.is_sure else self._unsure(who, now_s)
+        return answer
 
     def _commands(self, who: Identity, agent: str, team: str, runs: tuple[str, ...], now_s: float) -> list[Command]:
         """Return all that is in force for a call. Most of the time its agent and team are all there is to look up."""
-        more = bool(who.claimed_agent or who.claimed_team or who.workflow or (runs and self.book.runs_active))
-        if self._plain.holds_any and not more:
-            more = bool(self._plain.get(agent) or self._plain.get(team))
-        if more:
+        book = self.book
+        more = (runs and book.runs_active) or who.claimed_agent or who.claimed_team or who.workflow
+        if more or (self._met_odd and not are_plain((agent, team))):
             return self._in_force(self._scopes(who, agent, team, runs), now_s)
-        active = self.book.active
+        active = book.active
         if agent in active or team in active or GLOBAL in active:
             return self._in_force([GLOBAL, agent, team], now_s)
         return []
@@ -268,20 +262,23 @@ class Guard:
     def _owners(self, who: Identity) -> tuple[str, str]:
         """Return the scopes of the agent and the team that are authenticated; "" for none."""
         agent, team = "agent:" + who.agent if who.agent else "", "team:" + who.team if who.team else ""
-        if agent:
-            known = self._team_of.get(agent)
-            if known is None or (team and known != team):
-                self._meet(agent, team)
-            return agent, team or known or ""
-        if team and self._team_of.get(team) is None:
-            self._meet(team, "")
-        return agent, team
+        known = self._team_of.young.get(agent or team)
+        if known is None or (team and known != team):
+            known = self._meet(agent, team)
+        return agent, known
 
-    def _meet(self, owner: str, team: str) -> None:
+    def _meet(self, agent: str, team: str) -> str:
+        """Take in whose agent it is, and return the team; who names none is of the one that is known."""
+        if team:
+            team = self._team_of.get(team) or self._note(team, team)
+        elif agent:
+            team = self._team_of.get(agent) or ""
+        return self._note(agent, team) if agent else team
+
+    def _note(self, owner: str, team: str) -> str:
+        self._met_odd = self._met_odd or not is_plain(owner)
         self._team_of.put(owner, team)
-        for each in () if are_plain((owner, team)) else (owner, team):
-            if plain(each) != each:
-                self._plain.put(each, plain(each))
+        return team
 
 
 def plain(scope: str) -> str:

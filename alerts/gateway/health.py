@@ -43,8 +43,8 @@ class Watch:
 
     def __init__(self, policy: Policy, now_s: float) -> None:
         self.policy = policy
-        self.may_close = policy.stale == "closed" or bool(policy.closed_scopes)
-        """Whether there is anything that a stale gateway refuses."""
+        self.is_sure = False
+        """Whether it knows all that is in force, and would refuse nobody on becoming stale."""
         self.reading = False
         self.at_end = False
         self.synced = False
@@ -87,7 +87,8 @@ class Watch:
     def reach_end(self) -> None:
         """Take in that the topic was read to the end captured at the start."""
         self.at_end = True
-        self.synced = self.synced or self.settled
+        if self.settled:
+            self._sync()
 
     def alarm(self, now_s: float) -> None:
         """Take in that something could not be believed."""
@@ -110,7 +111,12 @@ class Watch:
         self._mismatches = 0
         self._rules_awaited, self.rules_missing = "", False
         self.settled = True
-        self.synced = self.synced or self.at_end
+        if self.at_end:
+            self._sync()
+
+    def _sync(self) -> None:
+        self.synced = True
+        self.is_sure = self.policy.stale == "open" and not self.policy.closed_scopes
 
     def hear(self, heartbeat: Heartbeat, book: Book, now_s: float, rules: str = "") -> str | None:
         """Compare a verified heartbeat with what is known; return what is wrong with it, None if it is old."""

@@ -1,5 +1,7 @@
 """Which run was started by which, as far as calls have told; bounded."""
 
+from itertools import pairwise
+
 from .recent import Recent
 
 DEPTH_MAX = 64
@@ -21,7 +23,7 @@ class Lineage:
         for parent in parents:
             above = "run:" + parent
             scopes.append(above)
-            if is_known and known.get(below) != above:
+            if known.get(below) != above:
                 is_known = False
             below = above
         chain = tuple(scopes)
@@ -31,13 +33,18 @@ class Lineage:
         return chain if below not in known and below not in self._parent.old else self._climb(chain)
 
     def _learn(self, chain: tuple[str, ...]) -> tuple[str, ...]:
-        recent, run, plain = self._parent, chain[0], True
-        for parent in chain[1:]:
+        recent, top, is_all = self._parent, chain[-1], True
+        for run, parent in pairwise(chain):
+            known = recent.young.get(run)
+            if known == parent:
+                continue
             if parent in (run, "run:"):
                 return self._climb(chain)
-            plain = recent.setdefault(run, parent) == parent and plain
-            run = parent
-        return chain if plain and run not in recent.young and run not in recent.old else self._climb(chain)
+            if known is None:
+                known = recent.old.get(run, parent)
+                recent.put(run, known)
+            is_all = is_all and known == parent
+        return chain if is_all and top not in recent.young and top not in recent.old else self._climb(chain)
 
     def _climb(self, chain: tuple[str, ...]) -> tuple[str, ...]:
         line = dict.fromkeys(chain)

@@ -77,12 +77,19 @@ class Room(Struct, frozen=True, gc=False):
     """What this gateway may use of each rule of a plan, and half of that: from there on it is well used."""
 
     allowed: tuple[int, ...]
-    warm: tuple[int, ...]
+    places: tuple[tuple[int, int, int], ...]
+    """Of each rule its place, its index, and half of what is allowed."""
 
 
-def room_of(allowed: Sequence[int]) -> Room:
+def room_of(rules: Sequence[Rule], allowed: Sequence[int]) -> Room:
     """Return the room that is given by what is allowed."""
-    return Room(tuple(allowed), tuple([(each + 1) // 2 for each in allowed]))
+    rows = enumerate(zip(rules, allowed, strict=True))
+    return Room(tuple(allowed), tuple([(place, rule.index, (most + 1) // 2) for place, (rule, most) in rows]))
+
+
+def usual_room(rules: Sequence[Rule]) -> Room:
+    """Return the room of whoever has no shares of its own."""
+    return room_of(rules, [rule.allowed for rule in rules])
 
 
 class Plan(Struct, gc=False):
@@ -90,10 +97,6 @@ class Plan(Struct, gc=False):
 
     rules: tuple[Rule, ...]
     depth: Rule | None
-    places: tuple[tuple[int, int], ...]
-    """Of each rule its place and its index."""
-    runs_max: float
-    """The length of a chain of runs that is not too deep."""
     room: Room
     """The usual one."""
     period: Period
@@ -111,7 +114,8 @@ class Plan(Struct, gc=False):
         if shares is None:
             return self.room
         parts = [(rule, shares.get(rule.name)) for rule in self.rules]
-        return room_of([rule.allowed if part is None else int(rule.limit.amount * part) for rule, part in parts])
+        allowed = [rule.allowed if part is None else int(rule.limit.amount * part) for rule, part in parts]
+        return room_of(self.rules, allowed)
 
 
 class Plans:
@@ -125,6 +129,8 @@ class Plans:
         self.rules = {rule.name: rule for rule in rules}
         self.of_owners = [rule for rule in rules if rule.limit.per != "run"]
         self.of_runs = [rule for rule in rules if rule.limit.per == "run"]
+        self.runs_max = min([rule.limit.amount + 1 for rule in rules if rule.index < 0], default=float("inf"))
+        """The length of a chain of runs that is not too deep for any of them."""
         self.owners_matter = any(not rule.limit.scope.startswith("run:") for rule in self.of_runs)
         """Whether a run's limits depend on who calls in it."""
         self._made: dict[tuple[str, ...], Plan] = {}
@@ -137,7 +143,7 @@ class Plans:
         for rule in self.rules.values():
             rule.allowed = int(rule.limit.amount * usual)
         for plan in self._made.values():
-            plan.room = room_of([rule.allowed for rule in plan.rules])
+            plan.room = usual_room(plan.rules)
 
     def of(self, kind: str, scope: str, above: Above) -> Plan:
         """Return the plan of a scope; `above` are those that cover it."""
@@ -193,9 +199,7 @@ def _plan(rules: Sequence[Rule]) -> Plan:
     return Plan(
         counted,
         lowest,
-        tuple([(place, rule.index) for place, rule in enumerate(counted)]),
-        float("inf") if lowest is None else lowest.limit.amount + 1,
-        room_of([rule.allowed for rule in counted]),
+        usual_room(counted),
         period_of(counted, repeat(NEVER_S)),
         [0] * len(counted),
     )

@@ -15,12 +15,12 @@ def test_what_was_looked_up_lately_is_known_and_a_million_names_take_no_more_tha
     assert recent.get("made-up-0") is None
 
 
-def test_the_first_value_of_a_name_stays() -> None:
-    recent = Recent(3)
-    assert [recent.setdefault("run", parent) for parent in ("first", "second")] == ["first", "first"]
-    recent.put("a", "b")
-    recent.put("c", "d")
-    assert recent.setdefault("run", "third") == "first"
+def test_the_first_parent_of_a_run_stays_also_once_others_were_heard_of() -> None:
+    lineage = Lineage(runs_max=3)
+    assert lineage.line("run", ("first",)) == ("run:run", "run:first")
+    for number in range(3):
+        lineage.line(f"{number}", ("above",))
+    assert lineage.line("run", ("second",)) == ("run:run", "run:second", "run:first")
 
 
 def test_runs_above_a_run_that_goes_on_calling_are_known_however_many_others_call() -> None:
