@@ -57,6 +57,15 @@ def test_who_is_reported_under_a_plainer_name_is_stopped_under_it_too(scope: str
     }.get(scope, [True] * 3)  # fmt: skip
 
 
+def test_who_is_reported_under_a_plainer_name_is_stopped_however_many_others_have_called_since() -> None:
+    gate, who = live_guard(), Identity(agent="Alice's key", team="t")
+    gate.check(who, 100.0)
+    for number in range(51_000):
+        gate.check(Identity(agent=f"key {number}", team=f"team {number}"), 100.0)
+    put(gate, command("agent:Alice-s-key"))
+    assert not gate.check(who, 100.0).allowed
+
+
 def test_a_kill_of_a_name_as_it_is_written_counts_as_well() -> None:
     gate = live_guard()
     put(gate, command("agent:Alice's key"))
