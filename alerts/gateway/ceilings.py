@@ -103,10 +103,8 @@ class Ceilings:
         elif self._latest_s - now_s > SET_BACK_S:
             self._set_back(now_s)
         entries = self._find(caller, now_s)
-        if len(caller.runs) > self._plans.runs_max:
-            over = too_deep(caller.runs, entries[-1])
-            if over is not None:
-                return over
+        if len(caller.runs) > self._plans.runs_max and (over := too_deep(caller.runs, entries[-1])):
+            return over
         each = (estimate.micro_usd, estimate.tokens, estimate.steps)
         for entry in entries:
             if now_s >= entry.period.next_s:
@@ -252,9 +250,8 @@ class Ceilings:
 
     def _begin(self, kind: str, scope: str, above: Above, now_s: float) -> Entry:
         plan = self._plans.fixed.get(kind) or self._plans.of(kind, scope, above)
-        room, period = plan.room, plan.period
-        if self._named:
-            room = plan.room_with(self._named.get(scope))
+        room = plan.room_with(self._named.get(scope)) if self._named else plan.room
+        period = plan.period
         if not period.since_s <= now_s < period.next_s:
             period = plan.at(now_s)
         made = self._entries[scope] = Entry(scope, plan, plan.unused.copy(), room, period, above)
@@ -265,12 +262,11 @@ class Ceilings:
 
     def _adopt(self, run: str, entry: Entry, agent: str, team: str) -> None:
         """Have the limits hold for a run that another agent or team has for each of its runs."""
-        above = entry.above
-        if isinstance(above, tuple):
+        if isinstance(entry.above, tuple):
             # A whole fleet may call in one.
-            above = entry.above = dict.fromkeys(above)
-        if len(above) < CALLERS_MAX:
-            above[agent] = above[team] = None
+            entry.above = dict.fromkeys(entry.above)
+        if len(entry.above) < CALLERS_MAX:
+            entry.above[agent] = entry.above[team] = None
         if self._plans.owners_matter:
             plan = self._plans.joined(entry.plan, self._plans.of("run", run, (agent, team)))
             if plan is not entry.plan:
