@@ -7,7 +7,7 @@ from msgspec import structs
 
 from .admission import Admission
 from .budget import NOTHING
-from .estimate import BODILESS, Request, read_request, request_of
+from .estimate import BODILESS, Request, read_request, unread
 from .gate import Gate
 from .headers import HeaderNames, identity_of
 from .identity import Answer, Identity
@@ -86,9 +86,9 @@ class Body:
             return Request("", NOTHING)
         headers = _headers(scope)
         size = headers.get("content-length", "")
-        announced = int(size) if size.isascii() and size.isdigit() else 0
-        if "json" not in headers.get("content-type", "") or announced > BODY_BYTES_MAX:
-            return request_of({}, announced, scope.get("path", ""))
+        announced = int(size) if size.isascii() and size.isdigit() else None
+        if "json" not in headers.get("content-type", "") or (announced or 0) > BODY_BYTES_MAX:
+            return unread(announced, scope.get("path", ""))
         content = b""
         while len(content) <= BODY_BYTES_MAX:
             message = await self._receive()

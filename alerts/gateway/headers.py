@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from .budget import USUAL, Load
-from .estimate import BYTES_A_TOKEN
-from .identity import Identity
+from .estimate import BYTES_A_TOKEN, COUNT_MAX
+from .identity import CHARS_MAX, Identity
 
 FIELDS = ("agent", "team", "claimed_agent", "claimed_team", "workflow", "run", "parents", "model")
-TOKENS_MAX = 10**8
 NONE = "-"
 
 
@@ -38,7 +37,7 @@ class HeaderNames(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 def identity_of(headers: Mapping[str, str], names: HeaderNames) -> Identity:
     """Read who is calling; values longer than any id are cut."""
-    found = {field: headers.get(name, "").strip()[:512] for field in FIELDS if (name := getattr(names, field))}
+    found = {field: headers.get(name, "").strip()[:CHARS_MAX] for field in FIELDS if (name := getattr(names, field))}
     return Identity(parents=_parts(found.pop("parents", "")), **found)
 
 
@@ -66,4 +65,4 @@ def _tools(text: str) -> tuple[str, ...] | None:
 
 def _number(headers: Mapping[str, str], name: str) -> int | None:
     text = headers.get(name, "").strip() if name else ""
-    return min(int(text), TOKENS_MAX) if text.isascii() and text.isdigit() and len(text) < 12 else None
+    return min(int(text), COUNT_MAX) if text.isascii() and text.isdigit() and len(text) < 12 else None

@@ -10,6 +10,10 @@ from msgspec import Struct, structs
 from .accounts import Ticket
 from .wire import Command, State
 
+CHARS_MAX = 512
+"""Of any name; what is longer is cut."""
+PARENTS_MAX = 63
+
 
 class Identity(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who makes a call.
@@ -30,16 +34,18 @@ class Identity(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         said = (self.agent, self.team, self.claimed_agent, self.claimed_team, self.workflow, self.run, self.model)
-        if not "".join((*said, *self.parents)).isascii():
+        names = "".join((*said, *self.parents))
+        if not names.isascii() or len(names) > CHARS_MAX or len(self.parents) > PARENTS_MAX:
             for field in self.__struct_fields__:
-                structs.force_setattr(self, field, _encodable(getattr(self, field)))
+                structs.force_setattr(self, field, _bearable(getattr(self, field)))
 
 
-def _encodable(said: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    """Return names that can be reported and saved: half a character, as a header may bring, can't."""
+def _bearable(said: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return names that can be kept, reported and saved: whole characters, and of many parents also the topmost."""
     if isinstance(said, str):
-        return said.encode("utf-8", "replace").decode()
-    return tuple([each.encode("utf-8", "replace").decode() for each in said])
+        return said[:CHARS_MAX].encode("utf-8", "replace").decode()
+    kept = said if len(said) <= PARENTS_MAX else (*said[: PARENTS_MAX - 1], said[-1])
+    return tuple([each[:CHARS_MAX].encode("utf-8", "replace").decode() for each in kept])
 
 
 class Denial(StrEnum):

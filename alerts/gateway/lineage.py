@@ -5,16 +5,20 @@ from itertools import pairwise
 from .recent import Recent
 
 DEPTH_MAX = 64
+CLIMB_MAX = 1_000
 
 
 class Lineage:
     """Remember the parents of the `runs_max` runs heard of last, or of more.
 
-    What is known first stays: a later call can't give somebody else's run another parent.
+    What is known first stays: a later call can't give somebody else's run another parent. Of a deeper run than
+    `DEPTH_MAX` the nearest are told, and the root.
     """
 
     def __init__(self, runs_max: int = 20_000) -> None:
         self._parent = Recent(runs_max)
+        # The roots of runs that are too deep to climb from.
+        self._top = Recent(runs_max)
 
     def line(self, run: str, parents: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Take in a run and those above it, nearest first; return as scopes all that are known to be, each once."""
@@ -50,7 +54,19 @@ class Lineage:
         line = dict.fromkeys(chain)
         for known in chain:
             above = self._parent.get(known)
-            while above is not None and above not in line and len(line) < DEPTH_MAX:
+            while above is not None and above not in line:
+                if len(line) >= DEPTH_MAX:
+                    line[self._top_of(tuple(line), above)] = None
+                    return tuple(line)
                 line[above] = None
                 above = self._parent.get(above)
         return tuple(line)
+
+    def _top_of(self, line: tuple[str, ...], above: str) -> str:
+        """Return the root of a line that is too long to be climbed for each call; `above` is what comes next."""
+        known = [top for each in line if (top := self._top.get(each)) is not None]
+        top = known[0] if known else above
+        for _ in range(0 if known else CLIMB_MAX):
+            top = self._parent.get(top) or top
+        self._top.put(line[0], top)
+        return top

@@ -26,8 +26,8 @@ class Sidecar:
     """Answers 200 or 403 and nothing else: any other status is an error to nginx and a refusal to Envoy.
 
     Where limits hold, a consent names a ticket: `POST /settle` with `{"ticket": ..., "usage": {...}}`, the provider's
-    usage as it is, replaces what was reserved by what was used. A call that is not settled within 10 minutes stays
-    counted at its estimate.
+    usage as it is, replaces what was reserved by what was used. A call that is not settled within 10 minutes, or whose
+    usage isn't told, stays counted at its estimate; `{}` is the usage of one that failed.
     """
 
     def __init__(
@@ -91,13 +91,14 @@ class Sidecar:
         try:
             body = await request.json()
             name = str(body["ticket"])
-            usage = usage_of(body.get("usage") or {})
+            told = body.get("usage")
+            usage = None if told is None else usage_of(told)
         except (ValueError, KeyError, AttributeError, TypeError):
             return web.json_response({"error": 'send {"ticket": "...", "usage": {...}}'}, status=400)
         _, call = self._open.pop(name, (0.0, None))
         if call is None:
             return web.json_response({"error": "no such ticket: settled, or older than 10 minutes"}, status=404)
-        call.settle(usage)
+        call.lose() if usage is None else call.settle(usage)
         return web.json_response({"settled": True})
 
     async def _ready(self, _: web.Request) -> web.Response:

@@ -90,6 +90,17 @@ def test_a_runs_kill_covers_descendants_heard_of_before() -> None:
     assert gate.check(Identity(agent="y", run="another"), 100.0).allowed
 
 
+def test_a_roots_kill_covers_a_recursion_of_any_depth() -> None:
+    gate = live_guard()
+    for depth in range(1, 500):
+        gate.check(Identity(agent="x", run=f"{depth}", parents=(f"{depth - 1}",)), 100.0)
+    put(gate, command("run:0"))
+
+    assert not any(gate.check(Identity(agent="x", run=f"{depth}"), 100.0).allowed for depth in range(500))
+    assert not gate.check(Identity(agent="x", run="more", parents=("499",)), 100.0).allowed
+    assert gate.check(Identity(agent="x", run="another"), 100.0).allowed
+
+
 def test_another_call_cannot_give_a_run_a_new_parent() -> None:
     gate = live_guard()
     gate.check(Identity(run="victim", parents=("mine",)), 100.0)
