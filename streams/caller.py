@@ -23,7 +23,7 @@ class Caller(Home):
         self.cost_center: str | None = None
         self.use_case: str | None = None
         self.model = ""
-        self.run: str | None = None
+        self.run = ""
         self.names_hash: i64 = 0
         self.run_hash: i64 = 0
         self.price: UnitPrice | None = None
@@ -62,7 +62,7 @@ class Caller(Home):
         self.price = None
         self.pulse = 0
 
-    def follow(self, run: str | None) -> None:
+    def follow(self, run: str) -> None:
         """Take over which run a valid event is of."""
         if run is not self.run:
             self.run, self.run_hash = run, hash_of_run(run)
@@ -75,10 +75,8 @@ def hash_of_names(event: Event) -> i64:
     return agent ^ model >> 1
 
 
-def hash_of_run(run: str | None) -> i64:
+def hash_of_run(run: str) -> i64:
     """Return a hash of a run, shifted likewise."""
-    if run is None:
-        return 0
     found: i64 = hash(run)
     return found >> 2
 

@@ -9,7 +9,6 @@ from msgspec.structs import astuple
 from mypy_extensions import i64
 
 from alerts.policy import RuleBook, Rules
-from detectors.contract import Call
 from detectors.judge import Judge
 from streams.caller import Caller, hash_of_names, hash_of_run
 from streams.duplicates import Seen, SeenIds
@@ -164,7 +163,7 @@ class Engine:
                 self._validator.share_names(event)
                 caller.learn(event)
         if rejected is None:
-            caller.follow(event.run_id)
+            caller.follow(event.run)
         return rejected
 
     def _accept(self, event: Event, row: AgentRow, append_s: float, now_s: float, effects: Effects) -> None:
@@ -193,28 +192,12 @@ class Engine:
         if row.overflow:
             effects.overflows += 1
             return
-        call = Call(
-            now_s,
-            at_s,
-            event.agent,
-            event.team,
-            event.model,
-            event.run_id or "",
-            event.parent_run_id or "",
-            event.step,
-            event.input_tokens,
-            event.output_tokens,
-            event.cached_tokens,
-            spend,
-            listed,
-            caller.input_price,
-            failed,
-            event.latency_ms / 1000,
-            event.prompt_hash or "",
-        )
-        self.sentence.judge(call, row, effects)
+        event.now_s, event.at_s, event.failed = now_s, at_s, failed
+        event.spend_micro_usd, event.list_micro_usd = spend, listed
+        event.input_micro_usd_per_mtok = caller.input_price
+        self.sentence.judge(event, row, effects)
         if self.rows.standings:
-            self._obedience.look(call, event.gateway or "", effects)
+            self._obedience.look(event, event.gateway or "", effects)
 
     def _price_of(self, event: Event, caller: Caller, now_s: float) -> UnitPrice:
         price = caller.price
@@ -229,7 +212,7 @@ class Engine:
         row = self.rows.overflow if overflow else self.rows.open_agent(event.agent, event.team, now_s)
         self._validator.share_names(event)
         row.caller.learn(event)
-        row.caller.follow(event.run_id)
+        row.caller.follow(event.run)
         return row
 
     def _turn_minute(self, now_s: float) -> None:
@@ -274,7 +257,7 @@ def _events(value: bytes | None) -> list[Event | Rejected]:
 def _body(event: Event, row: AgentRow | None) -> i64:
     """Return a hash of what an event says, in 62 bits; the row of its agent knows that of its names."""
     if row is None:
-        names = hash_of_names(event) ^ hash_of_run(event.run_id)
+        names = hash_of_names(event) ^ hash_of_run(event.run)
     else:
         names = row.caller.names_hash ^ row.caller.run_hash
     at: i64 = int(event.ts * _TS_GRAINS)

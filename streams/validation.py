@@ -47,26 +47,25 @@ class Validator:
             return bad
         if event.team not in names and (bad := self._learn("team", event.team)):
             return bad
-        run, runs = event.run_id, self._runs
-        if run is not None and run not in runs and (bad := self._learn_run("run_id", run)):
+        run, runs = event.run, self._runs
+        if run not in runs and (bad := self._learn_run("run_id", run)):
             return bad
-        parent = event.parent_run_id
-        if parent is not None and parent not in runs and (bad := self._learn_run("parent_run_id", parent)):
+        parent = event.parent_run
+        if parent not in runs and (bad := self._learn_run("parent_run_id", parent)):
             return bad
         if event.model not in names and (bad := self._learn("model", event.model)):
             return bad
         return self._check_rest(event, append_s)
 
-    def check_again(self, event: Event, append_s: float, run: str | None) -> Rejected | None:
+    def check_again(self, event: Event, append_s: float, run: str) -> Rejected | None:
         """Do as `check` for an event whose agent, team and model have passed, and with them this run."""
-        of_run, runs = event.run_id, self._runs
-        if of_run is not None:
-            if of_run == run:
-                event.run_id = run  # Its hash is known already.
-            elif of_run not in runs and (bad := self._learn_run("run_id", of_run)):
-                return bad
-        parent = event.parent_run_id
-        if parent is not None and parent not in runs and (bad := self._learn_run("parent_run_id", parent)):
+        of_run, runs = event.run, self._runs
+        if of_run == run:
+            event.run = run  # Its hash is known already.
+        elif of_run not in runs and (bad := self._learn_run("run_id", of_run)):
+            return bad
+        parent = event.parent_run
+        if parent and parent not in runs and (bad := self._learn_run("parent_run_id", parent)):
             return bad
         return self._check_rest(event, append_s)
 
