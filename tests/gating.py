@@ -50,7 +50,7 @@ class Bench:
 
     def asked(self, who: Identity, gate: str = "dear") -> Asked:
         team = f"team:{who.team}" if who.team else ""
-        caller = Caller(f"agent:{who.agent}", team, (f"run:{who.run}",) if who.run else ())
+        caller = Caller(f"agent:{who.agent}" if who.agent else "", team, (f"run:{who.run}",) if who.run else ())
         return asked_by(gate, Held(who, caller, who.model, (), 0, 0.0))
 
     def approve(self, who: Identity, use: Use, until: float = 1e9, now_s: float = 100.0) -> None:

@@ -137,13 +137,13 @@ class Approvals:
         return found
 
     def _is_covered(self, gate: str, call: Held, now_s: float) -> bool:
-        whose = call.caller.agent or call.caller.team
-        spans = self._spans.get((gate, whose), {}).values()
+        agent, team = _owners(call.caller)
+        spans = self._spans.get((gate, agent or team), {}).values()
         if any(now_s < command.ends_s for command in spans):
             return True
         for run in call.caller.runs:
             for command in self._runs.get((gate, run.removeprefix("run:")), {}).values():
-                if now_s < command.ends_s and _is_theirs(command, call.caller):
+                if now_s < command.ends_s and _is_theirs(command, agent, team):
                     return True
         return False
 
@@ -192,21 +192,28 @@ class Approvals:
 
 def asked_by(gate: str, call: Held) -> Asked:
     """Return what a caller asks for."""
-    caller = call.caller
-    return Asked(gate=gate, agent=caller.agent[:512], team=caller.team[:512], run=call.who.run[:512])
+    agent, team = _owners(call.caller)
+    return Asked(gate=gate, agent=agent, team=team, run=call.who.run[:512])
+
+
+def _owners(caller: Caller) -> tuple[str, str]:
+    """Return agent and team as they ask: whoever only claims to be one is asked about, and approved, as that."""
+    head = "claimed " if caller.is_claimed else ""
+    return (head + caller.agent)[:512] if caller.agent else "", (head + caller.team)[:512] if caller.team else ""
 
 
 def _whose(asked: Asked) -> str:
     return asked.agent or asked.team
 
 
-def _is_theirs(command: Command, caller: Caller) -> bool:
+def _is_theirs(command: Command, agent: str, team: str) -> bool:
     """A run that is claimed as parent frees nobody of another agent and another team."""
     asked = command.asked
     if asked is UNSET:
         return False
-    same_agent = asked.agent == caller.agent
-    return same_agent or (bool(asked.team) and asked.team == caller.team)
+    if (asked.agent, asked.team) == (agent, team):
+        return True
+    return bool(agent and asked.agent == agent) or bool(team and asked.team == team)
 
 
 def _keep(grants: OrderedDict[tuple[str, str], dict[str, Command]], key: tuple[str, str], command: Command) -> None:

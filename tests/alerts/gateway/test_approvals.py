@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from signing import APPROVER, DETECTOR, STRANGER, command
 
-from alerts.gateway.asking import Asked, Request, Spent, decode_word, encode_word
+from alerts.gateway.asking import Asked, Request, Spent, Use, decode_word, encode_word
 from alerts.gateway.budget import NOTHING, Load
 from alerts.gateway.estimate import read_request
 from alerts.gateway.guard import Kind
@@ -99,6 +99,26 @@ def test_an_approval_for_the_run_covers_what_it_starts_and_no_strangers_claim_to
     assert bench.check(Identity(agent="helper", team="t", run="r3", parents=("r2", "r1"), model="opus-4")).allowed
     assert not bench.check(Identity(agent="a", team="t", run="other", model="opus-4")).allowed
     assert not bench.check(Identity(agent="x", team="u", run="r9", parents=("r1",), model="opus-4")).allowed
+
+
+@pytest.mark.parametrize("use", ["once", "run", "span"])
+def test_an_approval_covers_nobody_who_only_claims_to_be_whom_it_is_for(use: Use) -> None:
+    bench = Bench(DEAR)
+    bench.approve(A, use)
+
+    stranger = Identity(claimed_agent="a", claimed_team="t", run="r1", model="opus-4")
+    assert not bench.check(stranger).allowed
+    (asked,) = bench.requests()
+    assert asked.asked.agent == "claimed agent:a"
+    assert bench.check(A).allowed
+
+
+def test_an_approval_for_a_run_of_one_team_covers_no_other_team() -> None:
+    bench = Bench(DEAR)
+    bench.approve(Identity(agent="", team="t", run="r1", model="opus-4"), "run")
+
+    assert bench.check(Identity(team="t", run="r1", model="opus-4")).allowed
+    assert not bench.check(Identity(team="u", run="r1", model="opus-4")).allowed
 
 
 def test_an_approval_for_an_hour_ends_by_what_is_signed() -> None:
