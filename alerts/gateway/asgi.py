@@ -1,7 +1,6 @@
 """ASGI middleware: refuses before the application runs, and cuts a response that is under way."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from msgspec import structs
 
@@ -11,17 +10,10 @@ from .estimate import BODILESS, Request, read_request, unread
 from .gate import Gate
 from .headers import HeaderNames, identity_of
 from .identity import Answer, Identity
+from .websocket import CutError, Message, Receive, Scope, Send, Socket, closing
 
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 BODY_BYTES_MAX = 8 << 20
-
-
-class CutError(Exception):
-    """Ends the application's response; the middleware that raised it catches it."""
 
 
 def by_headers(names: HeaderNames | None = None) -> Callable[[Scope], Identity]:
@@ -44,6 +36,9 @@ class Brakes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
+        if scope["type"] == "websocket":
+            await self._serve_socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -63,6 +58,23 @@ class Brakes:
         finally:
             # Where the application gave up before its answer was whole, or before it began.
             call.end()
+            call.lose()
+
+    async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hold a WebSocket to what is in force at its opening and at each message; it is counted as a usual call."""
+        call = self._gate.begin(self._identify(scope))
+        if not call.answer.allowed:
+            await send(closing(call.answer))
+            return
+        scope["brakeline"] = call.answer
+        socket = Socket(call, receive, send)
+        try:
+            await self._app(scope, socket.receive, socket.send)
+        except CutError:
+            if socket.stopped is None:
+                raise
+            await send(closing(socket.stopped))
+        finally:
             call.lose()
 
     async def _refuse(self, answer: Answer, send: Send) -> None:
