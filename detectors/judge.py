@@ -15,7 +15,7 @@ from detectors.memory import AgentMemory, TreeMemory
 from detectors.parameters import JudgeParameters
 from detectors.state import Home, JudgeState, family
 from detectors.team import TeamMemory
-from detectors.verdict import ALONE_FROM, SPEAK_AT, STEEP, Verdict, weigh
+from detectors.verdict import SPEAK_AT, STEEP, Verdict, heard_alone, weigh
 
 __all__ = ["Judge", "JudgeParameters", "JudgeState", "TeamMemory", "Verdict"]
 
@@ -83,7 +83,9 @@ class Judge:
                     continue
                 says = {self._names[at]: first}
             says[self._names[i]] = score
-        return {self._names[at]: first} if says is None and first.value >= ALONE_FROM else says
+        if says is None and heard_alone(self._names[at], first, self._bar):
+            return {self._names[at]: first}
+        return says
 
     def _ceilings(self, agent: str, memory: AgentMemory, tree: TreeMemory | None, scene: Scene) -> dict[str, Score]:
         says = {}

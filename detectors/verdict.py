@@ -12,7 +12,8 @@ STEEP: Final = 5.0
 never. Fifteen sixteenths are worth a hold."""
 
 ALONE_FROM: Final = SPEAK_AT ** (1.0 / STEEP)
-_PACE: Final[tuple[str, ...]] = ("tempo", "surge")
+_TEMPO: Final = "tempo"
+_PACE: Final[tuple[str, ...]] = (_TEMPO, "surge")
 _TEMPO_MOST: Final = 0.65
 _STEPS: Final[tuple[str, ...]] = ("stall", "snowball")
 _DRIFT: Final = "drift"
@@ -58,13 +59,18 @@ _CALM: Final = Weighed(0.0, "", Score(0.0, ""))
 
 def _pace(says: dict[str, Score]) -> float:
     """Return the stronger of tempo and surge; tempo is never sure, as bursts of honest work are as fast."""
-    tempo = min(_TEMPO_MOST, says["tempo"].value) if "tempo" in says else 0.0
+    tempo = min(_TEMPO_MOST, says[_TEMPO].value) if _TEMPO in says else 0.0
     return max(tempo, says["surge"].value if "surge" in says else 0.0)
 
 
 def _all_low(says: dict[str, Score]) -> bool:
     """Tell whether none would be heard alone."""
     return all(score.value < ALONE_FROM and detector not in _CEILINGS for detector, score in says.items())
+
+
+def heard_alone(detector: str, score: Score, bar: float) -> bool:
+    """Tell whether what a single detector says may come to anything: `weigh` finds the same, but takes longer."""
+    return score.value >= ALONE_FROM and (detector != _TEMPO or bar * ALONE_FROM <= _TEMPO_MOST)
 
 
 def _sum(says: dict[str, Score]) -> float:

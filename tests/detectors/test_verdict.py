@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from detectors.contract import Score
 from detectors.parameters import JudgeParameters
 from detectors.registry import DETECTORS
-from detectors.verdict import SPEAK_AT, weigh
+from detectors.verdict import SPEAK_AT, heard_alone, weigh
 
 SAYS = st.dictionaries(
     st.sampled_from([n for n in DETECTORS if "ceiling" not in n and n != "team_rise"]),
@@ -26,6 +26,13 @@ def test_one_more_voice_never_lowers_a_verdict(says: dict[str, Score]) -> None:
         fewer = {other: score for other, score in says.items() if other != name}
         if fewer:
             assert weigh(fewer, 1.5, 1.0).value <= weigh(says, 1.5, 1.0).value + 1e-9
+
+
+@given(st.sampled_from([n for n in DETECTORS if n != "team_rise"]), st.floats(0.3, 3.0), st.floats(0.1, 1000.0))
+def test_a_single_voice_that_is_not_weighed_would_not_be_heard(name: str, value: float, budget: float) -> None:
+    score, bar = Score(value, "why"), JudgeParameters(false_kills_per_1000_agent_days=budget).bar
+
+    assert heard_alone(name, score, bar) or "ceiling" in name or weigh({name: score}, 1.5, bar).value < SPEAK_AT
 
 
 @given(st.floats(0.0, 3.0))
