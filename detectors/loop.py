@@ -119,8 +119,8 @@ class Loop(Detector):
     bar_nats: float = 19.0
     fade_s: float = 3600.0
     fade_calls: float = 20.0
-    bar_nats_per_log_rate: float = 4.0
-    bar_nats_min: float = 12.0
+    bar_nats_per_log_rate: float = 5.0
+    bar_nats_min: float = 10.5
     prior_calls: float = 40.0
     memory_calls: float = 1000.0
     berth: float = 2.2
@@ -130,7 +130,7 @@ class Loop(Detector):
     call_nats_max: float = 5.0
     forget: float = 0.04
     accumulating: float = 0.18
-    calls_min: int = 6
+    calls_min: int = 5
 
     def begin(self) -> LoopMemory:
         """Return a memory with no calls, and the usual frequencies."""

@@ -1,7 +1,7 @@
 """A context that grows with every step."""
 
 from dataclasses import dataclass
-from math import log
+from math import exp, log
 from typing import Final
 
 from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score, counted
@@ -47,7 +47,8 @@ class Snowball(Detector):
     honest sessions, and by honest reading of one large file after another.
 
     `bar_nats`: evidence that justifies a kill, forgetting the share `forget` with each step; `burst_bar_nats` and
-    `burst_forget` are those of the fast sum. `prior_steps`, `memory_steps`, `berth` as in `loop`.
+    `burst_forget` are those of the fast sum. What a pause of a run lasts beyond `pause_s` lets both fade in `fade_s`.
+    `prior_steps`, `memory_steps`, `berth` as in `loop`.
     """
 
     bar_nats: float = 15.6
@@ -59,6 +60,8 @@ class Snowball(Detector):
     forget: float = 0.1
     burst_forget: float = 0.25
     step_nats_max: float = 3.2
+    pause_s: float = 60.0
+    fade_s: float = 600.0
     learn_below_nats: float = 6.0
 
     def begin(self) -> SnowballMemory:
@@ -86,14 +89,7 @@ class Snowball(Detector):
         sigmas = (scene.log_input - memory.log_input) / max(0.3, memory.log_input_spread)
         nats += max(-0.6, min(0.8, 0.4 * sigmas))
         nats = min(nats, self.step_nats_max)
-        if run.climb_nats + nats <= 0.0:
-            run.climb_nats, run.burst_nats, run.climb_steps = 0.0, 0.0, 0
-        else:
-            if not run.climb_steps:
-                run.climb_from_tokens = run.input_tokens
-            run.climb_nats += nats - self.forget * run.climb_nats
-            run.burst_nats = max(0.0, run.burst_nats * (1.0 - self.burst_forget) + nats)
-            run.climb_steps += 1
+        self._climb(scene, nats)
         self._learn(memory, scene, kind)
         bar = min(max(self.bar_nats, self.berth * memory.record), self.bar_nats_max)
         value, burst = run.climb_nats / bar, run.burst_nats * self.bar_nats / (self.burst_bar_nats * bar)
@@ -102,6 +98,20 @@ class Snowball(Detector):
             return memory, CALM
         begun, now, steps = float(run.climb_from_tokens), float(call.input_tokens), float(run.climb_steps)
         return memory, counted(value, _REASON, "run", begun, now, steps)
+
+    def _climb(self, scene: Scene, nats: float) -> None:
+        """Add to both sums what a step tells; a pause is a person's or a tool's, and takes from them."""
+        run = scene.run
+        lasts = exp(min(0.0, run.last_s + self.pause_s - scene.call.now_s) / self.fade_s)
+        before = run.climb_nats * lasts
+        if before + nats <= 0.0:
+            run.climb_nats, run.burst_nats, run.climb_steps = 0.0, 0.0, 0
+            return
+        if not run.climb_steps:
+            run.climb_from_tokens = run.input_tokens
+        run.climb_nats = before * (1.0 - self.forget) + nats
+        run.burst_nats = max(0.0, run.burst_nats * lasts * (1.0 - self.burst_forget) + nats)
+        run.climb_steps += 1
 
     def _learn(self, memory: SnowballMemory, scene: Scene, kind: int) -> None:
         if scene.run.climb_nats < self.learn_below_nats:

@@ -91,7 +91,7 @@ class Stall(Detector):
     small_tokens: int = 1000
     small_bar: float = 1.6
     young_calls: int = 150
-    young_bar: float = 0.85
+    young_bar: float = 0.77
 
     def begin(self) -> StallMemory:
         """Return a memory with the habits of agents at large."""
@@ -132,9 +132,9 @@ class Stall(Detector):
         self._idle(memory, scene, gap_s)
         bar = min(max(self.bar_nats, self.berth * memory.record), self.bar_nats_max)
         bar *= self.small_bar if call.input_tokens < self.small_tokens else 1.0
-        idle = run.idle_nats * self.bar_nats / (self.idle_bar_nats * bar)
         if call.input_tokens >= self.small_tokens and scene.agent_calls < self.young_calls:
             bar *= self.young_bar
+        idle = run.idle_nats * self.bar_nats / (self.idle_bar_nats * bar)
         value = max(total / bar, idle)
         return memory, CALM if value < SPEAK_FROM else self._say(memory, scene, value, idle)
 

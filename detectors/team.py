@@ -9,6 +9,7 @@ from detectors.contract import CALM, SPEAK_FROM, Rises, Score, TeamMinute
 from detectors.row import Memory, Row, floats, zeros
 
 SLOT_S: Final = 1800
+_DAY_S: Final = 86_400.0
 _DAY: Final = 86_400 // SLOT_S
 _KEPT: Final = 8 * _DAY
 _SPANS: Final = (3, 6, 12)
@@ -85,6 +86,7 @@ class TeamMemory(Memory):
         self.rising = 0
         self.since_s = 0.0
         self.told = False
+        self.told_s = -_DAY_S
         self.blocked_until_s = 0.0
         self.ceiling: CeilingMemory | None = None
 
@@ -101,6 +103,7 @@ class TeamMemory(Memory):
         self.rising = row.whole(self.rising)
         self.since_s = row.real(self.since_s)
         self.told = row.flag(self.told)
+        self.told_s = row.real(self.told_s)
         self.blocked_until_s = row.real(self.blocked_until_s)
         self.ceiling = ceiling_carried(row, self.ceiling)
 
@@ -115,11 +118,12 @@ class TeamRise:
     neither a deploy nor Monday morning is. It warns; it does not kill. Fooled by a rise that hits all teams alike, by
     teams of fewer than `members_min` regular members, and where members wander together from day to day.
 
-    `bar`: deviations, by the team's own past, that would justify a kill. `calls_min`: calls expected in a span for a
-    member to count.
+    `bar`: deviations, by the team's own past, that would justify a kill, and within a day of a warning `again` times
+    as many. `calls_min`: calls expected in a span for a member to count.
     """
 
-    bar: float = 2.35
+    bar: float = 2.1
+    again: float = 1.2
     member_max: float = 0.8
     calls_min: float = 2.0
     members_min: int = 4
@@ -197,10 +201,13 @@ class TeamRise:
             total += sigmas / sqrt(max(0.3, square))
             if i == _SHOWN:
                 shown = apart
-        value = min(self.most, total / len(_SPANS) / self.bar)
+        value = total / len(_SPANS) / self.bar
         if value < 0.4:
             memory.told = False
             memory.since_s = minute.now_s
+        if minute.now_s - memory.told_s < _DAY_S:
+            value /= self.again
+        value = min(self.most, value)
         if value < SPEAK_FROM:
             return CALM
         reason = (

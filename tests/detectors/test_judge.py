@@ -116,6 +116,17 @@ def test_a_snowball_is_killed_within_two_minutes(growth: int) -> None:
     assert found[0][0] - ONSET_S < 180
 
 
+@pytest.mark.parametrize(("pause_s", "stopped"), [(0.0, True), (600.0, False)])
+def test_a_context_that_grows_while_a_person_comes_and_goes_is_no_snowball(pause_s: float, stopped: bool) -> None:
+    random, now_s, context, made = Random(4), ONSET_S, 30_000, []
+    for n in range(60):
+        now_s += random.uniform(3, 10) + (pause_s if n % 4 == 0 else 0.0)
+        context += int(4000 * random.lognormvariate(0, 0.25))
+        made.append(call(now_s, run="work", step=n, input_tokens=context, output_tokens=random.randrange(80, 600)))
+
+    assert bool(kills(judged(made, sessions()))) is stopped
+
+
 def test_a_fan_out_is_killed_as_a_tree_though_its_agents_are_new() -> None:
     random, live, made = Random(2), [("root", "", "a")], []
     for generation in range(5):
