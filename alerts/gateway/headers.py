@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from .budget import USUAL, Load
 from .estimate import BYTES_A_TOKEN, COUNT_MAX
-from .identity import CHARS_MAX, Identity
+from .identity import Identity, parents_of
 
 FIELDS = ("agent", "team", "claimed_agent", "claimed_team", "workflow", "run", "parents", "model")
 NONE = "-"
@@ -36,9 +36,9 @@ class HeaderNames(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 def identity_of(headers: Mapping[str, str], names: HeaderNames) -> Identity:
-    """Read who is calling; values longer than any id are cut."""
-    found = {field: headers.get(name, "").strip()[:CHARS_MAX] for field in FIELDS if (name := getattr(names, field))}
-    return Identity(parents=_parts(found.pop("parents", "")), **found)
+    """Read who is calling."""
+    found = {field: headers.get(name, "").strip() for field in FIELDS if (name := getattr(names, field))}
+    return Identity(parents=parents_of(found.pop("parents", "")), **found)
 
 
 def load_of(headers: Mapping[str, str], names: HeaderNames) -> Load:
@@ -52,10 +52,6 @@ def load_of(headers: Mapping[str, str], names: HeaderNames) -> Load:
         USUAL.output_tokens if output is None else output,
         tools=_tools(headers.get(names.tools, "") if names.tools else ""),
     )
-
-
-def _parts(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())[:32]
 
 
 def _tools(text: str) -> tuple[str, ...] | None:

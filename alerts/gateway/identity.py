@@ -1,5 +1,6 @@
 """Who is calling, and what a gateway answers; no state."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from .wire import Command, State
 
 CHARS_MAX = 512
 """Of any name; what is longer is cut."""
-PARENTS_MAX = 63
+PARENTS_MAX, PARENTS_IN_HEADER_MAX = 63, 32
 
 
 class Identity(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,8 +45,21 @@ def _bearable(said: str | tuple[str, ...]) -> str | tuple[str, ...]:
     """Return names that can be kept, reported and saved: whole characters, and of many parents also the topmost."""
     if isinstance(said, str):
         return said[:CHARS_MAX].encode("utf-8", "replace").decode()
-    kept = said if len(said) <= PARENTS_MAX else (*said[: PARENTS_MAX - 1], said[-1])
-    return tuple([each[:CHARS_MAX].encode("utf-8", "replace").decode() for each in kept])
+    return tuple([each[:CHARS_MAX].encode("utf-8", "replace").decode() for each in _ends(said, PARENTS_MAX)])
+
+
+def parents_of(text: str) -> tuple[str, ...]:
+    """Read the runs above one from a header: ids, nearest first, separated by commas.
+
+    >>> parents_of("mine, root")
+    ('mine', 'root')
+    """
+    return _ends([part.strip() for part in text.split(",") if part.strip()], PARENTS_IN_HEADER_MAX)
+
+
+def _ends(parents: Sequence[str], most: int) -> tuple[str, ...]:
+    """Return the nearest, and the topmost, whose kill covers all."""
+    return tuple(parents) if len(parents) <= most else (*parents[: most - 1], parents[-1])
 
 
 class Denial(StrEnum):

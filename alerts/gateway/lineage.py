@@ -5,7 +5,7 @@ from itertools import pairwise
 from .recent import Recent
 
 DEPTH_MAX = 64
-CLIMB_MAX = 1_000
+CLIMB_MAX = 256
 
 
 class Lineage:
@@ -66,7 +66,10 @@ class Lineage:
         """Return the root of a line that is too long to be climbed for each call; `above` is what comes next."""
         known = [top for each in line if (top := self._top.get(each)) is not None]
         top = known[0] if known else above
-        for _ in range(0 if known else CLIMB_MAX):
-            top = self._parent.get(top) or top
+        for _ in range(CLIMB_MAX):
+            further = self._parent.get(top)
+            if further is None:
+                break
+            top = further
         self._top.put(line[0], top)
         return top

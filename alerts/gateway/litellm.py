@@ -22,7 +22,7 @@ from .events import prompt_hash
 from .feed import Feed, FeedSettings
 from .gate import Gate
 from .guard import Guard
-from .identity import Answer, Identity, cheaper, denial_body, denial_headers
+from .identity import Answer, Identity, cheaper, denial_body, denial_headers, parents_of
 from .keys import Trust
 from .litellm_passing import PASSES, Passed, Watched, passing, watch
 from .litellm_usage import Streamed, event_of_payload, told_of
@@ -47,7 +47,7 @@ def identify(user_api_key_dict: Any, data: Mapping[str, Any]) -> Identity:
         team=key("team_alias") or key("team_id"),
         claimed_agent=str(metadata.get("agent_id") or ""),
         run=str(headers.get("x-run-id") or metadata.get("session_id") or ""),
-        parents=tuple(part.strip() for part in headers.get("x-parent-run-ids", "").split(",") if part.strip())[:32],
+        parents=parents_of(headers.get("x-parent-run-ids", "")),
         workflow=str(headers.get("x-workflow-id") or ""),
         model=str(data.get("model") or ""),
     )

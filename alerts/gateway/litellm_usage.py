@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from .events import Event, call_id, event_of, failed, prompt_hash
-from .identity import Identity
+from .identity import Identity, parents_of
 from .meter import Meter
 from .source import Source
 from .usage import Usage, prompt_of, said_tokens, usage_of, usage_within
@@ -149,7 +149,7 @@ def caller_of(payload: Mapping[str, Any]) -> Identity:
         team=str(metadata.get("user_api_key_team_alias") or metadata.get("user_api_key_team_id") or ""),
         claimed_agent=str(claimed.get("agent_id") or ""),
         run=headers.get("x-run-id") or str(claimed.get("session_id") or ""),
-        parents=tuple(part.strip() for part in headers.get("x-parent-run-ids", "").split(",") if part.strip())[:32],
+        parents=parents_of(headers.get("x-parent-run-ids", "")),
         workflow=headers.get("x-workflow-id", ""),
     )
 

@@ -36,7 +36,7 @@ class Limit(Section):
     """What `usd` and `tokens` are counted over."""
     steps: Count | None = None
     """Calls of one run."""
-    depth: Count | None = None
+    depth: Annotated[int, Field(ge=1, le=63)] | None = None
     """Runs within runs."""
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from alerts.gateway.asgi import Body
 from alerts.gateway.budget import OUTPUT_TOKENS, USUAL
 from alerts.gateway.estimate import BYTES_A_TOKEN, COUNT_MAX, read_request
+from alerts.gateway.headers import HeaderNames, identity_of
 from alerts.gateway.identity import Identity
 from alerts.gateway.pricing import UNKNOWN, PriceList
 
@@ -79,6 +80,12 @@ def test_whatever_a_client_writes_is_read_without_an_error(body: Any) -> None:
     load = read_request(msgspec.json.encode(body)).load
     assert load.input_tokens > 0
     assert load.output_tokens >= 0
+
+
+def test_parents_in_a_header_are_read_whole_and_of_too_many_the_nearest_and_the_topmost() -> None:
+    runs = [f"{number:036x}" for number in range(40)]
+    said = identity_of({"x-run-id": "r", "x-parent-run-ids": ", ".join(runs)}, HeaderNames())
+    assert said.parents == (*runs[:31], runs[-1])
 
 
 def test_names_of_any_length_are_kept_up_to_a_bound_and_of_many_parents_the_nearest_and_the_topmost() -> None:

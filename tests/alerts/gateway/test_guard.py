@@ -98,6 +98,10 @@ def test_a_roots_kill_covers_a_recursion_of_any_depth() -> None:
 
     assert not any(gate.check(Identity(agent="x", run=f"{depth}"), 100.0).allowed for depth in range(500))
     assert not gate.check(Identity(agent="x", run="more", parents=("499",)), 100.0).allowed
+    gate.check(Identity(agent="x", run="0", parents=("begun by",)), 100.0)
+    put(gate, command("run:0", State.RELEASED, seq=2))
+    put(gate, command("run:begun by"))
+    assert not gate.check(Identity(agent="x", run="499"), 100.0).allowed
     assert gate.check(Identity(agent="x", run="another"), 100.0).allowed
 
 
