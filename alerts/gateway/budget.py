@@ -160,8 +160,8 @@ class Budget:
         rows = self.ceilings.dump(now_s)
         return seal(Used(rows, self._released, self.ceilings.above(rows)))
 
-    def restore_used(self, content: bytes, releases: Iterable[Command] = ()) -> None:
-        """Take in what was used before a restart; raise WireError if it is damaged.
+    def restore_used(self, content: bytes, releases: Iterable[Command] = ()) -> dict[str, tuple[str, ...]]:
+        """Take in what was used before a restart, and return what is above each scope; raise WireError if damaged.
 
         `releases` are those known by now: what was used before one of them doesn't count.
         """
@@ -170,6 +170,7 @@ class Budget:
         self._released = dict(used.released)
         for each in sorted(releases, key=lambda each: each.order):
             self.release(each.scope, each.order, each.issued_at)
+        return used.above
 
     def _refusal(self, over: Over, now_s: float) -> Answer:
         self.refused[over.limit.name] += 1

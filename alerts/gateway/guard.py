@@ -206,9 +206,9 @@ class Guard:
     def restore_used(self, content: bytes) -> None:
         """Take in what was used of the limits before a restart, after `restore`; raise WireError if it is damaged."""
         held = (entry.command for entry in self.book.entries.values())
-        self.budget.restore_used(
-            content, [each for each in held if each.state is State.RELEASED and each.asked is UNSET]
-        )
+        released = [each for each in held if each.state is State.RELEASED and each.asked is UNSET]
+        for scope, above in self.budget.restore_used(content, released).items():
+            self._lineage.recall(scope, above)
 
     def _in_force(self, scopes: list[str], now_s: float) -> list[Command]:
         active = self.book.active

@@ -1,5 +1,6 @@
 """Which run was started by which, as far as calls have told; bounded."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from .recent import Recent
@@ -35,6 +36,11 @@ class Lineage:
             return self._learn(chain)
         # It names just what is known, up to where nothing more is.
         return chain if below not in known and below not in self._parent.old else self._climb(chain)
+
+    def recall(self, scope: str, above: Iterable[str]) -> None:
+        """Take in what an account knew before a restart: the runs among those above it, topmost first."""
+        if scope.startswith("run:"):
+            self._learn((scope, *reversed([each for each in above if each.startswith("run:")])))
 
     def _learn(self, chain: tuple[str, ...]) -> tuple[str, ...]:
         recent, top, is_all = self._parent, chain[-1], True

@@ -1,5 +1,10 @@
 """What a gateway remembers of names that calls bring: what was used lately, and no more than its bound."""
 
+from limiting import limited_guard
+from signing import APPROVER, command, live_guard
+
+from alerts.gateway.identity import Denial, Identity
+from alerts.gateway.limits import Limit
 from alerts.gateway.lineage import Lineage
 from alerts.gateway.recent import Recent
 
@@ -30,3 +35,14 @@ def test_runs_above_a_run_that_goes_on_calling_are_known_however_many_others_cal
         lineage.line(f"{number}", (f"above-{number}",))
         if number % 90 == 0:
             assert lineage.line("child") == ("run:child", "run:root")
+
+
+def test_a_roots_kill_covers_a_limited_run_below_it_also_after_a_restart() -> None:
+    before = limited_guard(Limit("run:*", "tokens", "run", 1_000_000))
+    for run, parents in (("child", ("root",)), ("grandchild", ("child",))):
+        assert before.check(Identity(agent="a", run=run, parents=parents), 100.0).allowed
+    after = live_guard()
+    after.restore(before.snapshot(), 101.0)
+    after.restore_used(before.budget.used(101.0))
+    after.apply("run:root", APPROVER.sign(command("run:root")), 101.0)
+    assert after.check(Identity(agent="a", run="grandchild"), 101.0).denial is Denial.KILLED
