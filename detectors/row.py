@@ -164,6 +164,13 @@ class Packer(Row):
             write_i64_le(out, value)
         return value
 
+    def reals(self, values: Floats) -> Floats:
+        """Write floats."""
+        self.whole(len(values))
+        for value in values:
+            self.real(value)
+        return values
+
     def text(self, value: str) -> str:
         """Write a string."""
         self.blob(value.encode())

@@ -35,14 +35,13 @@ class Attribution:
 
     def book(self, caller: Caller, at_s: float, tokens: int, micro_usd: int) -> None:
         """Count a call in its hour; the caller knows where its latest call was booked."""
-        hour_s = window_of(at_s, HOUR_S)
-        count = caller.count
-        if count is None or caller.hour_s != hour_s or caller.turn != self._turn:
-            count = self._open(caller, hour_s)
+        count, hour_s = caller.count, caller.hour_s
+        if count is None or not hour_s <= at_s < hour_s + HOUR_S or caller.turn != self._turn:
+            count = self._open(caller, window_of(at_s, HOUR_S))
         count.add(tokens, micro_usd)
         if not count.fresh:
             count.fresh = True
-            self._touched.append((hour_s, caller.account))
+            self._touched.append((int(caller.hour_s), caller.account))
 
     def _open(self, caller: Caller, hour_s: int) -> Count:
         table = self.hours.get(hour_s)
@@ -54,7 +53,7 @@ class Attribution:
             if len(table) >= self._payers_max:
                 account = (OTHERS, None, None, None, None, "")
             count = table.setdefault(account, Count())
-        caller.count, caller.account, caller.hour_s, caller.turn = count, account, hour_s, self._turn
+        caller.count, caller.account, caller.hour_s, caller.turn = count, account, float(hour_s), self._turn
         return count
 
     def evict(self, now_s: float) -> None:

@@ -32,7 +32,7 @@ class Caller(Home):
         self.price_turn = 0
         self.payer: PayerKey = ()
         self.account: PayerKey = ()
-        self.hour_s = 0
+        self.hour_s = 0.0
         self.turn = 0
         self.count: Count | None = None
         self.pulse = 0

@@ -73,7 +73,7 @@ class Ledger(Memory):
         self.minutes: dict[int, Count] = {}
         self.hours: dict[int, Count] = {}
         self.late: dict[int, Count] = {}
-        self._latest_s = 0
+        self._latest_s = 0.0
         self._latest: Count | None = None
 
     def carry(self, row: Row) -> None:
@@ -84,13 +84,17 @@ class Ledger(Memory):
 
     def add(self, at_s: float, tokens: int, micro_usd: int) -> Count:
         """Count a call in its minute, and return that minute's count."""
-        start_s, count = window_of(at_s, MINUTE_S), self._latest
-        if count is None or start_s != self._latest_s:
-            count = self.minutes.get(start_s)
-            if count is None:
-                count = self.minutes[start_s] = Count()
-            self._latest_s, self._latest = start_s, count
+        count, start_s = self._latest, self._latest_s
+        if count is None or not start_s <= at_s < start_s + MINUTE_S:
+            count = self._open(window_of(at_s, MINUTE_S))
         count.add(tokens, micro_usd)
+        return count
+
+    def _open(self, start_s: int) -> Count:
+        count = self.minutes.get(start_s)
+        if count is None:
+            count = self.minutes[start_s] = Count()
+        self._latest_s, self._latest = float(start_s), count
         return count
 
     def add_late(self, at_s: float, tokens: int, micro_usd: int) -> Count:
