@@ -71,8 +71,7 @@ class TeamMemory(Memory):
     """The members of a team, and what each of the latest spans showed.
 
     `rises` and `weights` sum the members' rises, weighted by how steady each is, `regulars` counts those members and
-    `rising` those of the shown span that are above their usual; `squares` is how far the team's own figure usually
-    strays.
+    `rising` those of them that are above their usual; `squares` is how far the team's own figure usually strays.
     """
 
     def __init__(self) -> None:
@@ -83,7 +82,7 @@ class TeamMemory(Memory):
         self.weights = zeros(len(_SPANS))
         self.regulars = zeros(len(_SPANS))
         self.squares = floats(1.0, 1.0, 1.0)
-        self.rising = 0
+        self.rising = zeros(len(_SPANS))
         self.since_s = 0.0
         self.told = False
         self.told_s = -_DAY_S
@@ -100,7 +99,7 @@ class TeamMemory(Memory):
         self.weights = row.reals(self.weights)
         self.regulars = row.reals(self.regulars)
         self.squares = row.reals(self.squares)
-        self.rising = row.whole(self.rising)
+        self.rising = row.reals(self.rising)
         self.since_s = row.real(self.since_s)
         self.told = row.flag(self.told)
         self.told_s = row.real(self.told_s)
@@ -114,17 +113,21 @@ class TeamRise:
 
     Each half hour, what every member did in the last one and a half, three and six hours is compared with what it
     does at this time of the day, and the three are averaged. One member counts for no more than `member_max` (a
-    logarithm), so a single busy one is not a team; and what the other teams show at the same time is divided out, so
-    neither a deploy nor Monday morning is. It warns; it does not kill. Fooled by a rise that hits all teams alike, by
-    teams of fewer than `members_min` regular members, and where members wander together from day to day.
+    logarithm), and `share_min` of the regular ones must be above their usual, so a few busy ones are not a team; and
+    what the other teams show at the same time is divided out, so neither a deploy nor Monday morning is. It warns; it
+    does not kill. Fooled by a rise that hits all teams alike, by teams of fewer than `members_min` regular members, and
+    where members wander together from day to day.
 
     `bar`: deviations, by the team's own past, that would justify a kill, and within a day of a warning `again` times
-    as many. `calls_min`: calls expected in a span for a member to count.
+    as many. `rising_log`: how far above its usual a member must be (a logarithm). `calls_min`: calls expected in a span
+    for a member to count.
     """
 
-    bar: float = 2.1
+    bar: float = 2.0
     again: float = 1.2
     member_max: float = 0.8
+    rising_log: float = 0.2
+    share_min: float = 0.4
     calls_min: float = 2.0
     members_min: int = 4
     most: float = 0.95
@@ -167,9 +170,8 @@ class TeamRise:
                 del memory.members[name]
 
     def _weigh(self, memory: TeamMemory) -> None:
-        memory.rising = 0
         for i in range(len(_SPANS)):
-            memory.rises[i] = memory.weights[i] = memory.regulars[i] = 0.0
+            memory.rises[i] = memory.weights[i] = memory.regulars[i] = memory.rising[i] = 0.0
         for member in memory.members.values():
             member.turn(memory.slot)
             for i in range(len(_SPANS)):
@@ -186,11 +188,11 @@ class TeamRise:
             memory.rises[i] += weight * max(-self.member_max, min(self.member_max, apart))
             memory.weights[i] += weight
             memory.regulars[i] += 1.0
-            memory.rising += i == _SHOWN and apart > 0.2
+            memory.rising[i] += 1.0 if apart > self.rising_log else 0.0
         member.squares[i] += 0.01 * (min(apart * apart, 2.25) - member.squares[i])
 
     def _judge(self, memory: TeamMemory, minute: TeamMinute) -> Score:
-        total, shown = 0.0, 0.0
+        total, share, shown = 0.0, 0.0, 0.0
         for i in range(len(_SPANS)):
             if memory.regulars[i] < self.members_min:
                 continue
@@ -199,9 +201,10 @@ class TeamRise:
             sigmas, square = apart * sqrt(memory.weights[i]), memory.squares[i]
             memory.squares[i] = square + 0.01 * (min(sigmas * sigmas, 9.0 * square) - square)
             total += sigmas / sqrt(max(0.3, square))
+            share += memory.rising[i] / memory.regulars[i]
             if i == _SHOWN:
                 shown = apart
-        value = total / len(_SPANS) / self.bar
+        value = total / len(_SPANS) / self.bar if share >= self.share_min * len(_SPANS) else 0.0
         if value < 0.4:
             memory.told = False
             memory.since_s = minute.now_s
@@ -210,9 +213,10 @@ class TeamRise:
         value = min(self.most, value)
         if value < SPEAK_FROM:
             return CALM
+        rising, regulars = memory.rising[_SHOWN], memory.regulars[_SHOWN]
         reason = (
-            f"{memory.rising} of {memory.regulars[_SHOWN]:.0f} regular members are above their usual of the last three "
-            f"hours, the team by {exp(shown) - 1.0:.0%} more than other teams"
+            f"{rising:.0f} of {regulars:.0f} regular members are above their usual of the last three hours, the team by"
+            f" {exp(shown) - 1.0:.0%} more than other teams"
         )
         return Score(value, reason, "team")
 

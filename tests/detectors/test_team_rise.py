@@ -67,6 +67,10 @@ def test_one_busy_member_is_not_a_team() -> None:
     assert week({"x2": 20.0}) == []
 
 
+def test_two_busy_members_of_eight_are_not_a_team() -> None:
+    assert week({f"x{n}": 6.0 for n in range(2)}) == []
+
+
 def test_a_calm_week_is_silent() -> None:
     assert week({}, seed=3) == []
 
