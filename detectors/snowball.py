@@ -51,8 +51,8 @@ class Snowball(Detector):
     `prior_steps`, `memory_steps`, `berth` as in `loop`.
     """
 
-    bar_nats: float = 15.6
-    burst_bar_nats: float = 8.6
+    bar_nats: float = 15.0
+    burst_bar_nats: float = 8.3
     prior_steps: float = 40.0
     memory_steps: float = 2000.0
     berth: float = 1.4

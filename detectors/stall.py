@@ -91,7 +91,7 @@ class Stall(Detector):
     small_tokens: int = 1000
     small_bar: float = 1.6
     young_calls: int = 150
-    young_bar: float = 0.77
+    young_bar: float = 0.7
 
     def begin(self) -> StallMemory:
         """Return a memory with the habits of agents at large."""
