@@ -13,6 +13,7 @@ from alerts.commands import Ordered, Orders, RefusedError
 from alerts.coverage import Coverage, Order
 from alerts.decision import Decision
 from alerts.gateway.asking import Word, decode_word
+from alerts.gateway.ending import end
 from alerts.gateway.keys import Trust
 from alerts.gateway.wire import HEARTBEAT_KEY, Ack, Command, WireError, decode_ack
 from alerts.incident import Outcome
@@ -82,9 +83,7 @@ class Commander:
 
     async def stop(self) -> None:
         """Stop writing and reading."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         await self.view.stop()
 
     def note_failure(self, task: asyncio.Task[None]) -> None:

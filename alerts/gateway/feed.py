@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from .asking import encode_word
 from .denied import Denied
+from .ending import end
 from .guard import Guard, Kind
 from .obstacle import cause
 from .storage import load, save
@@ -99,9 +100,7 @@ class Feed:
 
     async def stop(self) -> None:
         """Stop reading and reporting, and save what isn't yet."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         if self._saving is not None:
             await self._saving
         if self._settings.snapshot is not None and self._unsaved.is_set():
