@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from alerts.commands import Orders
+from alerts.gateway.ending import end
 from alerts.gateway.wire import Command
 from streams import audit, probes
 from streams.assembly import engine_of, judge_of, keys_of, links_of, prices_of, rules_of
@@ -284,9 +285,7 @@ class Service:
         try:
             await run(self.app, self.stopping)
         finally:
-            for task in beside:
-                task.cancel()
-            failures = [f for f in await asyncio.gather(*beside, return_exceptions=True) if isinstance(f, Exception)]
+            failures = [f for f in await end(beside) if isinstance(f, Exception)]
             await self._drop_control()
             await runner.cleanup()
             for rows in self.rows:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -34,6 +35,7 @@ class FencedOutlet(Outlet):
         super().__init__({**client, **options}, delivery_s, lease)
         self._name = name
         self._lock = asyncio.Lock()
+        self._closing = asyncio.Event()
         self._committing: asyncio.Task[None] | None = None
         self._is_open = False
         self._failure: Exception | None = None
@@ -50,10 +52,9 @@ class FencedOutlet(Outlet):
 
     async def stop(self) -> None:
         """End the transaction that is open, and close."""
+        self._closing.set()
         if self._committing is not None:
-            self._committing.cancel()
-            await asyncio.gather(self._committing, return_exceptions=True)
-        await self._commit()
+            await self._committing
         await super().stop()
 
     async def send_placed(self, messages: Iterable[Message]) -> list[int]:
@@ -80,7 +81,10 @@ class FencedOutlet(Outlet):
             self._committing = asyncio.create_task(self._commit_soon())
 
     async def _commit_soon(self) -> None:
-        await asyncio.sleep(OPEN_S)
+        # Not ended by a cancellation: aiokafka can't be asked twice for the end of one transaction.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(OPEN_S):
+                await self._closing.wait()
         await self._commit()
 
     async def _commit(self) -> None:

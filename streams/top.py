@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alerts.commands import Orders
+from alerts.gateway.ending import end
 from alerts.gateway.keys import Trust
 from alerts.markup import clean
 from streams.assembly import trust_file
@@ -148,9 +149,7 @@ async def watch(settings: Settings, lines: int, *, once: bool, clock: Callable[[
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), REFRESH_S)
     finally:
-        for task in reading:
-            task.cancel()
-        await asyncio.gather(*reading, return_exceptions=True)
+        await end(reading)
 
 
 def _raise_first(tasks: Sequence["asyncio.Future[None]"]) -> None:

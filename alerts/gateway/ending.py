@@ -7,11 +7,14 @@ from typing import Any
 AGAIN_S = 2.0
 
 
-async def end(tasks: Collection["asyncio.Task[Any]"], again_s: float = AGAIN_S) -> None:
-    """Cancel tasks until they are over: a cancellation that comes while aiokafka closes a client is swallowed by it."""
+async def end(tasks: Collection["asyncio.Task[Any]"], again_s: float = AGAIN_S) -> list[Any]:
+    """Cancel tasks until they are over, and return their results or exceptions.
+
+    Once isn't enough: a cancellation that comes while aiokafka closes a client is swallowed by it.
+    """
     left = set(tasks)
     while left:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=again_s)
-    await asyncio.gather(*tasks, return_exceptions=True)
+    return await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from alerts.chart import Point
 from alerts.commands import Orders
+from alerts.gateway.ending import end
 from alerts.gateway.keys import Trust
 from alerts.incident import Incident
 from streams import audit
@@ -113,7 +114,7 @@ class WorkersPage:
                 steps = (self._reader.follow, self._reader.follow_kills, self._keep_charts)
                 reading = [group.create_task(_again(step)) for step in steps]
                 await self._unwanted.wait()
-                await _ended(reading)
+                await end(reading)
                 self._reader.forget()
                 log.info("Neither the page nor Slack is in the settings any more: their topics are no longer read")
 
@@ -122,12 +123,6 @@ class WorkersPage:
             await asyncio.sleep(KEEP_S)
             if self._commands() and self.board.read.complete:
                 await self._outlet.send([Message(self._topic, *kept, 0) for kept in self._histories.to_keep()])
-
-
-async def _ended(tasks: Sequence["asyncio.Task[None]"]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _again(step: Callable[[], Awaitable[None]]) -> None:

@@ -138,3 +138,15 @@ async def test_what_is_sent_at_the_same_time_shares_a_transaction_and_keeps_its_
     assert [record.value for record in records] == [b"%d" % n for n in range(100)]
     assert [[record.offset] for record in records] == placed
     assert records[-1].offset < 110
+
+
+async def test_an_outlet_may_be_closed_while_its_transaction_is_being_ended(
+    wiring: Wiring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.fenced_outlet.OPEN_S", 0.0)
+    for n in range(10):
+        async with FencedOutlet(wiring.client, wiring.kills) as outlet:
+            await outlet.send([Message(wiring.acks, None, b"%d" % n, 0)])
+
+    records = await read_records(wiring.client, wiring.acks, 1)
+    assert [record.value for record in records] == [b"%d" % n for n in range(10)]
