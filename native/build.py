@@ -39,6 +39,7 @@ NATIVE = (
     "detectors/verdict.py",
     "streams/attribution.py",
     "streams/caller.py",
+    "streams/decoding.py",
     "streams/duplicates.py",
     "streams/effects.py",
     "streams/engine.py",

@@ -4,17 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from msgspec import DecodeError
-from msgspec.structs import astuple
 from mypy_extensions import i64
 
 from alerts.policy import RuleBook, Rules
 from detectors.judge import Judge
 from streams.caller import Caller, hash_of_names, hash_of_run
+from streams.decoding import all_of, only_of
 from streams.duplicates import Seen, SeenIds
 from streams.effects import Effects, Quarantined, Spend, WindowUsage
 from streams.event import Event
-from streams.events import RECORD_BYTES_MAX, TokenEvent, decode, decode_one
 from streams.obedience import Obedience
 from streams.prices import Prices, UnitPrice, next_day_s
 from streams.records import RecordBatch
@@ -24,10 +22,8 @@ from streams.sightings import Sightings
 from streams.validation import Rejected, Validator
 from streams.windows import HOUR_S, MINUTE_S
 
-# A global of another module is looked up each time it is used, unless it is a constant here.
-_DECODE: Final = decode_one
-_FIELDS: Final = astuple
-_BYTES_MAX: Final = RECORD_BYTES_MAX
+_DECODED_AT_ONCE: Final = 32
+"""Decoding and judging each fill the processor's instruction cache: turn by turn, each would evict the other."""
 _BODY: Final = (1 << 62) - 1
 _TS_GRAINS: Final = float(1 << 22)
 """No two times of today differ by less than one of these in a second."""
@@ -82,7 +78,13 @@ class Engine:
         effects = Effects()
         shard = self.rows.shard
         applied = shard.offset
+        events: list[Event | None] = []
+        at = 0
         for offset, timestamp_ms, value in zip(batch.offsets, batch.timestamps_ms, batch.values, strict=True):
+            place = at % _DECODED_AT_ONCE
+            if place == 0:
+                events = [only_of(coming) for coming in batch.values[at : at + _DECODED_AT_ONCE]]
+            at += 1
             if offset <= applied:
                 continue
             append_s = timestamp_ms / 1000
@@ -90,11 +92,11 @@ class Engine:
             shard.now_s = now_s
             if now_s >= self._minute + MINUTE_S:
                 self._turn_minute(now_s)
-            event = _one(value)
+            event = events[place]
             if event is not None:
                 self._take(event, value, offset, append_s, now_s, effects)
             else:
-                for found in _events(value):
+                for found in all_of(value):
                     self._take(found, value, offset, append_s, now_s, effects)
             shard.offset = offset
         effects.forgotten_ids, self.seen.overflows = self.seen.overflows, 0
@@ -117,7 +119,7 @@ class Engine:
         """Learn the ids of records that were applied before a restart, oldest first, and nothing else."""
         for timestamp_ms, value in zip(batch.timestamps_ms, batch.values, strict=True):
             self._remembered_s = max(self._remembered_s, timestamp_ms / 1000)
-            for event in _events(value):
+            for event in all_of(value):
                 if isinstance(event, Event) and self._validator.check(event, timestamp_ms / 1000) is None:
                     self.seen.check(event.event_id, _body(event, None), self._remembered_s)
 
@@ -237,21 +239,6 @@ def _add_spend(team: str, micro_usd: int, effects: Effects) -> None:
     if of_team is None:
         of_team = effects.spend[team] = Spend()
     of_team.micro_usd += micro_usd
-
-
-def _one(value: bytes | None) -> Event | None:
-    """Return the event of a record that is one, as nearly every record is; of any other None."""
-    if value is not None and len(value) <= _BYTES_MAX and value[:1] != b"[":
-        try:
-            return Event(_FIELDS(_DECODE(value)))
-        except (DecodeError, UnicodeDecodeError, RecursionError):
-            pass  # Said in words by `_events`.
-    return None
-
-
-def _events(value: bytes | None) -> list[Event | Rejected]:
-    """Return the events of a record, and what is wrong with those that are none."""
-    return [Event(astuple(found)) if isinstance(found, TokenEvent) else found for found in decode(value)]
 
 
 def _body(event: Event, row: AgentRow | None) -> i64:

@@ -1,7 +1,8 @@
 """Reads whole ranges out of aiokafka's fetcher: columns of values instead of a ConsumerRecord for each record.
 
 It replaces `Fetcher.fetched_records` and `FetchResult.getall`, and keeps what they promise: CRCs are checked, control
-batches skipped, and the partition's position is at the end of what was returned. It leans on private parts of aiokafka.
+batches skipped, and the partition's position is at the end of what was returned. It leans on private parts of aiokafka,
+and on `checksums.keep_bytes` before a consumer fetches.
 """
 
 import asyncio
@@ -152,7 +153,7 @@ def take(result: FetchResult, sparse: set[TopicPartition], records_max: int = RE
 
 def _append(records: Any, columns: _Columns, sparse: bool) -> None:
     batch = records._records.next_batch()
-    if records._check_crcs and not batch.validate_crc():
+    if records._check_crcs and not records._records.intact(batch):
         raise CorruptRecordException(f"Invalid CRC - {records._tp}")
     if not batch.is_control_batch:
         read = _read_each if sparse or getattr(batch, "magic", 0) < 2 else _read_dense

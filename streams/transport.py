@@ -17,7 +17,6 @@ It leans on private parts of Faust and aiokafka, hence the exact pins; its contr
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Set
-from importlib.metadata import version
 from typing import Any
 
 import aiokafka
@@ -28,23 +27,17 @@ from faust.types import TP, ConsumerMessage
 from faust.types.tuples import ack_lock
 from mode.utils.futures import notify
 
+from streams.checksums import keep_bytes
 from streams.fetching import Taken, fetch
 from streams.ledger import Ledger, Progress, Verdict
+from streams.pins import check_pins
 from streams.records import RecordBatch
 
-PINS = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
 FETCH_WAIT_MS = 100
 """While a fetch waits for some partitions the broker isn't asked for others, so this bounds what an event may wait."""
 
 TopicPartition = tuple[str, int]
 Hook = Callable[[frozenset[TopicPartition]], Awaitable[None]]
-
-
-def check_pins() -> None:
-    """Raise RuntimeError when Faust or aiokafka isn't the version that this driver was written for."""
-    wrong = [f"{name} {version(name)} instead of {pin}" for name, pin in PINS.items() if version(name) != pin]
-    if wrong:
-        raise RuntimeError(f"the batch driver needs exact versions, and found {', '.join(wrong)}")
 
 
 class BatchSchema(faust.Schema):  # type: ignore[misc]
@@ -246,6 +239,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self._sparse: set[aiokafka.TopicPartition] = set()
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        keep_bytes()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer

@@ -8,10 +8,10 @@ from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.checksums import SummedRecords
 from streams.fetching import Taken, take
 
 TP = TopicPartition("events", 3)
@@ -43,7 +43,7 @@ def crc32c(data: bytes) -> int:
 
 
 def fetched(raw: bytes, position: int, isolation: int = READ_UNCOMMITTED) -> Any:
-    records = PartitionRecords(TP, MemoryRecords(raw), [], position, None, None, True, isolation)
+    records = PartitionRecords(TP, SummedRecords(raw), [], position, None, None, True, isolation)
     state = SimpleNamespace(paused=False, position=position)
     state.consumed_to = lambda offset: setattr(state, "position", offset)
     assignment = SimpleNamespace(active=True, state_value=lambda _: state)
@@ -93,10 +93,11 @@ def test_times_are_the_producers_or_the_brokers() -> None:
     assert list(appended.batch.timestamps_ms) == [77, 77]
 
 
-def test_a_wrong_crc_is_an_error_and_moves_nothing() -> None:
-    raw = bytearray(record_batch(0, [0, 1]))
-    raw[-2] ^= 1
-    result = fetched(bytes(raw), 0)
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_a_wrong_crc_is_an_error_and_moves_nothing(wrong: int) -> None:
+    batches = [bytearray(record_batch(0, [0, 1])), bytearray(record_batch(2, [2]))]
+    batches[wrong][-2] ^= 1
+    result = fetched(b"".join(batches), 0)
 
     with pytest.raises(CorruptRecordException):
         take(result, set())
