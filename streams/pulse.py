@@ -4,11 +4,12 @@ Counters are cumulative for their minute or hour and are merged by maximum, so t
 that doesn't know yet that it lost a shard, change nothing.
 """
 
-from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+import numpy as np
 from msgspec import MsgspecError, Struct, field, msgpack
+from numpy.typing import NDArray
 
 from detectors.state import family
 from detectors.verdict import Verdict
@@ -147,25 +148,30 @@ def _packed(seen: SeenCalls) -> Iterator[Calls]:
     while first < len(seen.ids):
         numbers = seen.payer[first : first + CALLS_A_RECORD]
         if len(seen.payers) <= PIECE:
-            named, payer = seen.payers, array("H", numbers)
+            named, payer = seen.payers, _column(numbers, np.uint16)
         else:
             named, payer = _renumbered(seen.payers, numbers)
         part = slice(first, first + len(payer))
         first += len(payer)
-        at_s, micro_usd = array("I", seen.at_s[part]), array("Q", seen.micro_usd[part])
+        at_s, micro_usd = _column(seen.at_s[part], np.uint32), _column(seen.micro_usd[part], np.uint64)
         payers = [payer_of(key) for key in named]
         yield Calls(payers, _lines(seen.ids[part]), payer.tobytes(), at_s.tobytes(), micro_usd.tobytes())
 
 
-def _renumbered(payers: list[PayerKey], numbers: Iterable[int]) -> tuple[list[PayerKey], "array[int]"]:
+def _column(numbers: Any, kind: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
+    """Return a vector of 64-bit integers in another width, without an object for each."""
+    return np.frombuffer(numbers, np.int64).astype(kind)
+
+
+def _renumbered(payers: list[PayerKey], numbers: Iterable[int]) -> tuple[list[PayerKey], NDArray[Any]]:
     """Return the payers of as many calls as have at most `PIECE` of them, and which each of these calls has."""
     known: dict[int, int] = {}
-    payer = array("H")
+    payer: list[int] = []
     for number in numbers:
         if len(known) >= PIECE and number not in known:
             break
         payer.append(known.setdefault(number, len(known)))
-    return [payers[number] for number in known], payer
+    return [payers[number] for number in known], np.array(payer, np.uint16)
 
 
 def _lines(ids: list[str]) -> bytes:
