@@ -20,7 +20,7 @@ from streams.topology import prepare_topics
 AGENTS = 1_000
 PER_S = 500.0
 CORE = 0
-ROUNDS = 3
+ROUNDS = 5
 
 
 def throughput(
@@ -28,19 +28,29 @@ def throughput(
 ) -> dict[str, Any]:
     """Measure all three in turn, several times, on one topic of four partitions that was filled before.
 
-    Each is pinned to the same core; the figures are medians over the rounds. `..._per_cpu_s` are events a second of
-    processor time: what the core yields when nobody else is on it.
+    Each is pinned to the same core; the figures are medians over the rounds, a ratio too: its two sides are of one
+    round, since what else the machine does changes within seconds. `..._per_cpu_s` are events a second of processor
+    time: what the core yields when nobody else is on it.
     """
     with kafka(address) as bootstrap, tempfile.TemporaryDirectory(prefix="brakeline-bench-") as folder:
         measured = asyncio.run(_measure(bootstrap, Path(folder), events, faust_events, rounds))
     found: dict[str, Any] = {"events": events, "rounds": rounds, "compiled": compiled()}
     for name, figures in measured.items():
-        found[f"{name}_events_per_s"] = round(median(each["events"] / each["wall_s"] for each in figures))
-        found[f"{name}_events_per_cpu_s"] = round(median(each["events"] / each["cpu_s"] for each in figures))
+        found[f"{name}_events_per_s"] = round(median(_speeds(figures, "wall_s")))
+        found[f"{name}_events_per_cpu_s"] = round(median(_speeds(figures, "cpu_s")))
     for name in ("faust", "bare"):
-        found[f"ratio_{name}"] = round(found["service_events_per_s"] / found[f"{name}_events_per_s"], 2)
-        found[f"ratio_{name}_cpu"] = round(found["service_events_per_cpu_s"] / found[f"{name}_events_per_cpu_s"], 2)
+        found[f"ratio_{name}"] = _ratio(measured["service"], measured[name], "wall_s")
+        found[f"ratio_{name}_cpu"] = _ratio(measured["service"], measured[name], "cpu_s")
     return found
+
+
+def _speeds(figures: list[Figures], clock: str) -> list[float]:
+    return [each["events"] / each[clock] for each in figures]
+
+
+def _ratio(ours: list[Figures], others: list[Figures], clock: str) -> float:
+    rounds = zip(_speeds(ours, clock), _speeds(others, clock), strict=True)
+    return round(median(mine / other for mine, other in rounds), 2)
 
 
 async def _measure(
@@ -57,9 +67,9 @@ async def _measure(
         where = place(bootstrap, folder / str(number))
         settings = where.settings(topics={"prefix": where.prefix, "events": [topic], **topics})
         await prepare_topics(settings)
-        found["bare"].append(await _child("bare", bootstrap, topic, str(round(events * WATCHED)), str(CORE)))
         faust = ("faust_agent", bootstrap, topic, f"{where.prefix}-faust", str(faust_events), str(CORE))
         found["faust"].append(await _child(*faust))
+        found["bare"].append(await _child("bare", bootstrap, topic, str(round(events * WATCHED)), str(CORE)))
         found["service"].append(await watched(where, settings, events, CORE))
     return found
 
