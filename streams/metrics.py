@@ -76,6 +76,11 @@ class Metrics:
         self.spend_usd = self._counter("spend_usd", "Dollars spent, by the events.", "", "team")
 
     def _declare_progress(self) -> None:
+        self.unwritten = self._gauge(
+            "events_unwritten",
+            "Events judged whose state isn't written yet; after a crash they are judged again.",
+            "Many for long: state can't be written, see the log.",
+        )
         self.lag = self._gauge(
             "consumer_lag_events",
             "Events that wait in Kafka, by partition.",

@@ -167,6 +167,7 @@ class Shards:
             piece = batch.part(after, min(after + RECORDS_AT_ONCE, end))
             effects = engine.apply(piece)
             waiting.append(effects)
+            self._metrics.unwritten.inc(effects.counts.consumed)
             await self._speak(piece, engine, effects)
             after += len(piece)
         return after

@@ -15,13 +15,15 @@ import aiohttp
 from msgspec import Struct
 
 from alerts.gateway.keys import write_keys
-from streams.demo.stage import StageError, consumed, free_ports, process, wait_ready
+from streams.demo.stage import StageError, free_ports, metered, process, wait_ready
 from streams.settings import Settings, load
 
 ENV = "bench"
 POLL_S, GIVE_UP_S = 0.25, 300.0
 WATCHED = 0.8
 """The part of the events that is measured."""
+JUDGED = ("brakeline_events_consumed_total", "brakeline_events_unwritten")
+"""Whatever a worker has judged is either written, or will be soon."""
 
 Figures = dict[str, float]
 
@@ -81,27 +83,27 @@ async def service(where: Place, settings: Settings, core: int | None = None) -> 
 
 
 async def watched(where: Place, settings: Settings, events: int, core: int) -> Figures:
-    """Run a worker and watch it by its own count: from the first events on, until four fifths of `events` were added.
+    """Run a worker and watch it by its own counts: from the first events on, until four fifths of `events` were judged.
 
     So does a Stopwatch: neither a start nor the last few events of a partition are the speed at which a worker reads.
-    Raises StageError if it takes too long, or was done before it could be watched.
+    Raises StageError if it takes too long, or was too far before it could be watched.
     """
     async with service(where, settings, core) as (url, pid), aiohttp.ClientSession() as client:
-        first = await _counted(client, url, 1)
+        first = await _judged(client, url, 1)
         begun_s, begun_cpu_s = time.perf_counter(), _cpu_s(pid)
-        if first >= events:
-            raise StageError("the service was done before it could be watched: measure with more events")
-        seen = await _counted(client, url, min(first + WATCHED * events, events))
+        if first >= (1 - WATCHED) * events:
+            raise StageError("the service was too far before it could be watched: measure with more events")
+        seen = await _judged(client, url, first + WATCHED * events)
         wall_s, cpu_s = time.perf_counter() - begun_s, _cpu_s(pid) - begun_cpu_s
     return {"events": seen - first, "wall_s": wall_s, "cpu_s": cpu_s}
 
 
-async def _counted(client: aiohttp.ClientSession, url: str, least: float) -> float:
-    """Return the service's count of events once it is at least so many."""
+async def _judged(client: aiohttp.ClientSession, url: str, least: float) -> float:
+    """Return how many events the service has judged once it is at least so many."""
     asked_s = time.perf_counter()
-    while (seen := await consumed(client, url)) < least:
+    while (seen := sum(await metered(client, url, *JUDGED))) < least:
         if time.perf_counter() - asked_s > GIVE_UP_S:
-            raise StageError(f"the service counted {seen:.0f} of {least:.0f} events in {GIVE_UP_S:.0f} s")
+            raise StageError(f"the service judged {seen:.0f} of {least:.0f} events in {GIVE_UP_S:.0f} s")
         await asyncio.sleep(POLL_S)
     return seen
 

@@ -24,7 +24,7 @@ ROUNDS = 5
 
 
 def throughput(
-    address: str | None = None, events: int = 400_000, faust_events: int = 20_000, rounds: int = ROUNDS
+    address: str | None = None, events: int = 800_000, faust_events: int = 20_000, rounds: int = ROUNDS
 ) -> dict[str, Any]:
     """Measure all three in turn, several times, on one topic of four partitions that was filled before.
 

@@ -121,10 +121,14 @@ async def wait_ready(name: str, url: str, folder: Path, limit_s: float = START_S
 
 async def consumed(client: aiohttp.ClientSession, service: str) -> float:
     """Return how many events the service has counted."""
+    return (await metered(client, service, "brakeline_events_consumed_total"))[0]
+
+
+async def metered(client: aiohttp.ClientSession, service: str, *names: str) -> list[float]:
+    """Return the values of metrics without labels; one that isn't there is 0."""
     async with client.get(f"{service}/metrics") as answer:
-        lines = (await answer.text()).splitlines()
-    found = [line.split()[-1] for line in lines if line.startswith("brakeline_events_consumed_total")]
-    return float(found[0]) if found else 0.0
+        found = dict(line.rsplit(" ", 1) for line in (await answer.text()).splitlines())
+    return [float(found.get(name, 0.0)) for name in names]
 
 
 def headers_of(event: Mapping[str, object]) -> dict[str, str]:
