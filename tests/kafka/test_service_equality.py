@@ -57,6 +57,7 @@ async def test_through_kafka_and_from_the_file_the_decisions_are_the_same(
 
         books = {what: await worker.metric(f"brakeline_events_{what}_total") for what in BOOKED}
         assert await worker.metric("brakeline_events_consumed_total") == len(lines) == sum(books.values())
+        assert await worker.metric("brakeline_events_unwritten") == 0
         assert GIVEN or books["quarantined"] == sum(line in RUBBISH for line in lines) > 0
         hours = await site.hours()
         assert hours == hours_replayed(replayed(site.settings, lines)[0])
