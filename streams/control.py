@@ -10,6 +10,7 @@ from msgspec import DecodeError, json
 
 from alerts.aftermath import Aftermath
 from alerts.decision import Decision
+from alerts.gateway.ending import end
 from alerts.gateway.wire import Command
 from alerts.incident import Act
 from alerts.obedience import Disobedience, not_obeyed
@@ -65,8 +66,7 @@ class Control:
         if self.limiting is not None:
             self.limiting.stop()
         if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.gather(self._telling, return_exceptions=True)
+            await end([self._telling])
         await self.commander.stop()
         await self._outlet.stop()
 

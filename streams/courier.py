@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
+from alerts.gateway.ending import end
 from alerts.incident import Incident
 from alerts.incidents import Book
 from alerts.message import View, plain
@@ -107,9 +108,7 @@ class Courier:
 
     async def close(self) -> None:
         """End what is still going on beside the messages."""
-        for task in self._asides:
-            task.cancel()
-        await asyncio.gather(*self._asides, return_exceptions=True)
+        await end(self._asides)
 
     async def _attempt(self, notice: Notice) -> None:
         incident = self._keeper.book.incidents[notice.incident]

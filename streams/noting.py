@@ -15,7 +15,7 @@ from streams.reload import Reading
 
 
 def note_effects(metrics: Metrics, batches: Sequence[Effects]) -> None:
-    """Count what batches of events brought, once it is written."""
+    """Count what batches of events brought."""
     books, spent = Counts(), Counter[str]()
     for effects in batches:
         books.add(effects.counts)
@@ -23,7 +23,6 @@ def note_effects(metrics: Metrics, batches: Sequence[Effects]) -> None:
             spent[team] += spend.micro_usd
         metrics.unknown_price.inc(len(effects.unknown_models))
     metrics.add_books(books)
-    metrics.unwritten.dec(books.consumed)
     metrics.agents_overflow.inc(sum(effects.overflows for effects in batches))
     for team, micro_usd in spent.items():
         metrics.spend_usd.labels(metrics.team(team)).inc(micro_usd / 1e6)

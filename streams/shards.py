@@ -197,6 +197,7 @@ class Shards:
             await self._outlet.send(messages)
         await self._rows[batch.topic].write(batch.partition, engine.rows.drain())
         note_effects(self._metrics, waiting)
+        self._metrics.unwritten.dec(sum(effects.counts.consumed for effects in waiting))
         for effects in waiting:
             self._tell_overflow(effects)
             if engine.sightings is not None:

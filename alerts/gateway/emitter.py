@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
+from .ending import end
 from .events import Event
 
 WAITING_MAX = 20_000
@@ -83,8 +84,7 @@ class Emitter:
             async with asyncio.timeout(FLUSH_S):
                 while self._waiting or self._sending:
                     await asyncio.sleep(TICK_S)
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
+        await end([writing], FLUSH_S)
 
     def _make(self) -> None:
         """Make events of what is pending: what is kept of calls is let go at once, whether Kafka is there or not."""

@@ -12,9 +12,10 @@ async def end(tasks: Collection["asyncio.Task[Any]"], again_s: float = AGAIN_S) 
 
     Once isn't enough: a cancellation that comes while aiokafka closes a client is swallowed by it.
     """
-    left = set(tasks)
+    ending = list(tasks)  # A set may lose those that are over.
+    left = set(ending)
     while left:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=again_s)
-    return await asyncio.gather(*tasks, return_exceptions=True)
+    return await asyncio.gather(*ending, return_exceptions=True)

@@ -9,6 +9,8 @@ from typing import Any
 import aiohttp
 from msgspec import Struct
 
+from ..ending import end
+
 Order = Callable[[], Awaitable[None]]
 """Kills or releases the caller that is tried; raises OrderError when it can't."""
 KILLED = "agent_killed"
@@ -152,6 +154,5 @@ class Stream:
 
     async def close(self) -> None:
         """Stop reading."""
-        self._reading.cancel()
-        await asyncio.gather(self._reading, return_exceptions=True)
+        await end([self._reading])
         self._response.close()
