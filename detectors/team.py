@@ -12,8 +12,8 @@ SLOT_S: Final = 1800
 _DAY_S: Final = 86_400.0
 _DAY: Final = 86_400 // SLOT_S
 _KEPT: Final = 8 * _DAY
-_SPANS: Final = (3, 6, 12)
-_SHOWN: Final = 1
+_SPANS: Final = (2, 3, 6, 12)
+_SHOWN: Final = 2
 _LEVEL: Final = _DAY // 4
 MEMBERS_MAX: Final = 1000
 """A team's further members aren't learned: it is a row of half a kilobyte and more for each."""
@@ -26,7 +26,7 @@ class Member(Memory):
         self.ring = zeros(_KEPT)
         self.since = slot
         self.last = slot
-        self.squares = floats(0.3, 0.3, 0.3)
+        self.squares = floats(0.3, 0.3, 0.3, 0.3)
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -63,8 +63,8 @@ class Member(Memory):
         return season + 0.5 * max(-1.0, min(1.0, level - past))
 
     def _around(self, slot: int, span: int) -> float:
-        """Return what a span ending at `slot` holds on the average, when it may be half an hour off."""
-        return self.calls(slot + 1, span + 2) * span / (span + 2)
+        """Return what a span ending at `slot` holds on the average, when it may be an hour off."""
+        return self.calls(slot + 2, span + 4) * span / (span + 4)
 
 
 class TeamMemory(Memory):
@@ -81,7 +81,7 @@ class TeamMemory(Memory):
         self.rises = zeros(len(_SPANS))
         self.weights = zeros(len(_SPANS))
         self.regulars = zeros(len(_SPANS))
-        self.squares = floats(1.0, 1.0, 1.0)
+        self.squares = floats(1.0, 1.0, 1.0, 1.0)
         self.rising = zeros(len(_SPANS))
         self.since_s = 0.0
         self.told = False
@@ -111,8 +111,8 @@ class TeamMemory(Memory):
 class TeamRise:
     """Catches a rise that a whole team shares: each member a little above its usual at the same time.
 
-    Each half hour, what every member did in the last one and a half, three and six hours is compared with what it
-    does at this time of the day, and the three are averaged. One member counts for no more than `member_max` (a
+    Each half hour, what every member did in the last hour, one and a half, three and six hours is compared with
+    what it does at this time of the day, and the four are averaged. One member counts for no more than `member_max` (a
     logarithm), and `share_min` of the regular ones must be above their usual, so a few busy ones are not a team; and
     what the other teams show at the same time is divided out, so neither a deploy nor Monday morning is. It warns; it
     does not kill. Fooled by a rise that hits all teams alike, by teams of fewer than `members_min` regular members, and
@@ -123,12 +123,12 @@ class TeamRise:
     for a member to count.
     """
 
-    bar: float = 2.0
+    bar: float = 1.85
     again: float = 1.2
     member_max: float = 0.8
-    rising_log: float = 0.2
-    share_min: float = 0.4
-    calls_min: float = 2.0
+    rising_log: float = 0.3
+    share_min: float = 0.35
+    calls_min: float = 5.0
     members_min: int = 4
     most: float = 0.95
 
@@ -189,16 +189,17 @@ class TeamRise:
             memory.weights[i] += weight
             memory.regulars[i] += 1.0
             memory.rising[i] += 1.0 if apart > self.rising_log else 0.0
-        member.squares[i] += 0.01 * (min(apart * apart, 2.25) - member.squares[i])
+        member.squares[i] += 0.02 * (min(apart * apart, 4.0) - member.squares[i])
 
     def _judge(self, memory: TeamMemory, minute: TeamMinute) -> Score:
         total, share, shown = 0.0, 0.0, 0.0
         for i in range(len(_SPANS)):
             if memory.regulars[i] < self.members_min:
                 continue
-            rise, weight = minute.others[i] if minute.others else (0.0, 0.0)
-            apart = memory.rises[i] / memory.weights[i] - (rise / weight if weight else 0.0)
-            sigmas, square = apart * sqrt(memory.weights[i]), memory.squares[i]
+            ours, (rise, theirs) = memory.weights[i], minute.others[i] if minute.others else (0.0, 0.0)
+            apart = memory.rises[i] / ours - (rise / theirs if theirs else 0.0)
+            sigmas = apart / sqrt(1.0 / ours + (1.0 / theirs if theirs else 0.0))
+            square = memory.squares[i]
             memory.squares[i] = square + 0.01 * (min(sigmas * sigmas, 9.0 * square) - square)
             total += sigmas / sqrt(max(0.3, square))
             share += memory.rising[i] / memory.regulars[i]

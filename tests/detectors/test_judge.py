@@ -93,6 +93,22 @@ def test_a_slow_loop_among_honest_calls_is_killed_within_two_hours() -> None:
     assert found[0][0] - ONSET_S < 2 * HOUR_S
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_an_answer_that_an_agent_hardly_ever_gives_tells_more_when_it_is_given_again_and_again(seed: int) -> None:
+    random = Random(seed)
+    labels = [
+        call(c.now_s, input_tokens=random.randint(20, 45), output_tokens=1 if random.random() < 0.97 else 4)
+        for c in honest(START_S, 81, seed)
+    ]
+    stuck = [
+        call(c.now_s, input_tokens=31, output_tokens=random.choice((9, 10, 10, 11))) for c in loop(60.0, 480, seed)
+    ]
+
+    found = kills(judged(stuck, labels))
+    assert found[0][2] == "loop"
+    assert found[0][0] - ONSET_S < 0.5 * HOUR_S
+
+
 def test_two_agents_of_a_tree_that_hand_work_back_and_forth_are_killed() -> None:
     random, now_s, made = Random(8), ONSET_S, []
     for n in range(120):
