@@ -91,7 +91,7 @@ class Drift(Detector):
     days. `quiet_hours`: after a warning, how long before the next.
     """
 
-    bar: float = 1.09
+    bar: float = 1.11
     span_log: float = 0.4
     noise: float = 0.6
     busy: float = 0.03

@@ -149,7 +149,7 @@ class Judge:
             memory, score = rise.step(memory, minute)
             value = score.value**STEEP
             if value >= SPEAK_AT and not memory.told:
-                memory.told, memory.told_s = True, minute.now_s
+                memory.told = True
                 says = {"team_rise": round(score.value, 3)}
                 verdicts.append(Verdict(scope, "team_rise", value, True, score.reason, says, memory.since_s))
         return memory, verdicts

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import Final
 
-from librt.vecs import vec
-from mypy_extensions import u8
-
 from detectors.contract import CALM, SPEAK_FROM, Call, Detector, Scene, Score
 from detectors.evidence import Evidence
-from detectors.row import Row, floats, halve, latest, scaled, tally, zeros
+from detectors.row import Row, floats, halve, latest, scaled, zeros
+from detectors.sizes import Sizes
 
 # A call is compared with the suspect in input (exact, 0.5 %, 1.5 %, 4 %) and in output size: twelve ways to be like it.
 _INPUT_EXACT: Final = 0.0015
@@ -32,8 +30,6 @@ _HONEST: Final[tuple[float, ...]] = (
 )
 # Below this, two inputs that grow by the same amount are alike by chance.
 _GROWTH_MIN_TOKENS: Final = 12
-_CELLS: Final = 48
-_CELLS_PER_NAT: Final = 4.0
 _RHYTHM_NEAR: Final[tuple[float, ...]] = (0.3, 0.8)
 _RHYTHM_LOOPING: Final = floats(0.62, 0.26, 0.12)
 _RHYTHM_HONEST: Final[tuple[float, ...]] = (0.17, 0.25, 0.58)
@@ -62,9 +58,7 @@ class LoopMemory(Evidence):
         self.hour_calls = 0
         self.hours = 1.0
         self.hourly = 10.0
-        self.outputs_seen = vec[u8]([0] * _CELLS)
-        self.seen = 0
-        self.typical = 0.2
+        self.answers = Sizes()
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -87,9 +81,7 @@ class LoopMemory(Evidence):
         self.hour_calls = row.whole(self.hour_calls)
         self.hours = row.real(self.hours)
         self.hourly = row.real(self.hourly)
-        self.outputs_seen = row.counts(self.outputs_seen)
-        self.seen = row.whole(self.seen)
-        self.typical = row.real(self.typical)
+        self.answers.carry(row)
 
     def tally(self, now_s: float) -> None:
         """Count the call in its hour; an hour that is over tells how many calls are usual while active."""
@@ -100,20 +92,6 @@ class LoopMemory(Evidence):
                 self.hourly += (min(self.hour_calls, 2.0 * self.hourly + 5.0) - self.hourly) / self.hours
             self.hour, self.hour_calls = hour, 0
         self.hour_calls += 1
-
-    def share(self, log_output: float) -> float:
-        """Return the part of honest calls whose output is about that large."""
-        counts, at = self.outputs_seen, _cell(log_output)
-        about = int(counts[at - 1]) + int(counts[at]) + int(counts[at + 1])
-        return (about + 0.5) / (self.seen + 20.0)
-
-    def usual(self, log_output: float) -> None:
-        """Let an honest call teach which outputs are usual, and what part of the others is like an average one."""
-        self.typical += (self.share(log_output) - self.typical) / self.total
-        if tally(self.outputs_seen, _cell(log_output)):
-            self.seen = sum(int(count) for count in self.outputs_seen)
-        else:
-            self.seen += 1
 
     def suspect(self, scene: Scene, growth_tokens: int) -> None:
         """Follow this call as the one that may repeat itself, each time `growth_tokens` larger."""
@@ -138,9 +116,9 @@ class Loop(Detector):
     `bar_nats_per_log_rate` for each e-fold, down to `bar_nats_min`: few calls give chance few tries.
     `fade_s`: how long evidence lasts. `prior_calls`: what the usual frequencies are worth before the agent's own
     are known. `memory_calls`: how far back these reach. `berth`: how far above its own calm peaks an agent must go.
-    `learn_below_nats`: above, a call doesn't teach. `calls_min`: repeats before a kill. A repeat whose output is more
-    than `odd_times` rarer than is usual of this agent's tells more, by `odd_nats_max` at most: as much as if honest
-    calls were like the suspect in `odd_share_min` of all cases.
+    `learn_below_nats`: above, a call doesn't teach. `calls_min`: repeats before a kill.
+    An answer of a size that this agent hardly ever gives, `odd_times` rarer than an average one, tells more each time:
+    `odd_nats_max` at most, and no more than if honest calls were like the suspect in `odd_share_min` of all cases.
     """
 
     bar_nats: float = 19.0
@@ -244,12 +222,12 @@ class Loop(Detector):
 
     def _oddity(self, memory: LoopMemory, kind: int) -> float:
         """Return how many nats more it tells that the suspect's output is one that this agent hardly ever has."""
-        rarer = memory.typical / memory.share(memory.output) / self.odd_times
+        rarer = memory.answers.typical / memory.answers.share(memory.output) / self.odd_times
         rarer = min(rarer, memory.counts[kind] / memory.total / self.odd_share_min)
         return min(self.odd_nats_max, log(rarer)) if rarer > 1.0 else 0.0
 
     def _learn(self, memory: LoopMemory, kind: int, scene: Scene) -> None:
-        memory.usual(scene.log_output)
+        memory.answers.learn(scene.log_output)
         memory.counts[kind] += 1.0
         memory.total += 1.0
         if memory.total > self.memory_calls:
@@ -268,10 +246,6 @@ class Loop(Detector):
             f"{exp(memory.input):,.0f} tokens in and {exp(memory.output):,.0f} out; usually {alike:.0%} repeat another"
         )
         return Score(value, reason, "run" if memory.same_run >= 3 else "agent")
-
-
-def _cell(log_output: float) -> int:
-    return min(_CELLS - 2, 1 + int(_CELLS_PER_NAT * log_output))
 
 
 def _began(call: Call) -> float:

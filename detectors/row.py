@@ -14,7 +14,7 @@ from librt.strings import (
     write_i64_le,
 )
 from librt.vecs import append, vec
-from mypy_extensions import i64, mypyc_attr, u8
+from mypy_extensions import i64, mypyc_attr
 
 Floats = vec[float]
 """A fixed number of floats, eight bytes each; changed in place, and nothing more than a list to who reads it."""
@@ -46,16 +46,6 @@ def halve(counts: Floats) -> None:
     """Halve each count, so that the past weighs less."""
     for i in range(len(counts)):
         counts[i] *= 0.5
-
-
-def tally(counts: vec[u8], at: int) -> bool:
-    """Count one more at a place; tell whether all counts were halved first, for there was no room."""
-    full = int(counts[at]) == 255
-    if full:
-        for i in range(len(counts)):
-            counts[i] >>= 1
-    counts[at] += 1
-    return full
 
 
 def latest(values: Floats, value: float, kept: int) -> Floats:
@@ -111,10 +101,6 @@ class Row:
                 self.real(value)
             return values
         return vec[float]([self.real(0.0) for _ in range(count)])
-
-    def counts(self, values: vec[u8]) -> vec[u8]:
-        """Carry counts."""
-        return vec[u8](list(self.blob(bytes(list(values)))))
 
     def some(self, values: Floats, start: int, count: int) -> None:
         """Carry floats that are a part of others, as `reals` carries them; what is read is put in place."""

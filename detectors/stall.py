@@ -76,8 +76,8 @@ class Stall(Detector):
     `young_calls`: until then the bar of an agent is `young_bar` times as high: new code has no record to lose.
     """
 
-    bar_nats: float = 23.0
-    idle_bar_nats: float = 30.0
+    bar_nats: float = 26.0
+    idle_bar_nats: float = 34.0
     bar_nats_max: float = 120.0
     berth: float = 1.5
     fade_s: float = 5400.0
@@ -91,7 +91,7 @@ class Stall(Detector):
     small_tokens: int = 1000
     small_bar: float = 1.6
     young_calls: int = 150
-    young_bar: float = 0.7
+    young_bar: float = 0.62
 
     def begin(self) -> StallMemory:
         """Return a memory with the habits of agents at large."""

@@ -9,7 +9,6 @@ from detectors.contract import CALM, SPEAK_FROM, Rises, Score, TeamMinute
 from detectors.row import Memory, Row, floats, zeros
 
 SLOT_S: Final = 1800
-_DAY_S: Final = 86_400.0
 _DAY: Final = 86_400 // SLOT_S
 _KEPT: Final = 8 * _DAY
 _SPANS: Final = (2, 3, 6, 12)
@@ -85,7 +84,6 @@ class TeamMemory(Memory):
         self.rising = zeros(len(_SPANS))
         self.since_s = 0.0
         self.told = False
-        self.told_s = -_DAY_S
         self.blocked_until_s = 0.0
         self.ceiling: CeilingMemory | None = None
 
@@ -102,7 +100,6 @@ class TeamMemory(Memory):
         self.rising = row.reals(self.rising)
         self.since_s = row.real(self.since_s)
         self.told = row.flag(self.told)
-        self.told_s = row.real(self.told_s)
         self.blocked_until_s = row.real(self.blocked_until_s)
         self.ceiling = ceiling_carried(row, self.ceiling)
 
@@ -118,13 +115,11 @@ class TeamRise:
     does not kill. Fooled by a rise that hits all teams alike, by teams of fewer than `members_min` regular members, and
     where members wander together from day to day.
 
-    `bar`: deviations, by the team's own past, that would justify a kill, and within a day of a warning `again` times
-    as many. `rising_log`: how far above its usual a member must be (a logarithm). `calls_min`: calls expected in a span
-    for a member to count.
+    `bar`: deviations, by the team's own past, that would justify a kill. `rising_log`: how far above its usual a member
+    must be (a logarithm). `calls_min`: calls expected in a span for a member to count.
     """
 
-    bar: float = 1.85
-    again: float = 1.2
+    bar: float = 1.8
     member_max: float = 0.8
     rising_log: float = 0.3
     share_min: float = 0.35
@@ -209,8 +204,6 @@ class TeamRise:
         if value < 0.4:
             memory.told = False
             memory.since_s = minute.now_s
-        if minute.now_s - memory.told_s < _DAY_S:
-            value /= self.again
         value = min(self.most, value)
         if value < SPEAK_FROM:
             return CALM

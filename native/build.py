@@ -28,6 +28,7 @@ NATIVE = (
     "detectors/memory.py",
     "detectors/price.py",
     "detectors/row.py",
+    "detectors/sizes.py",
     "detectors/snowball.py",
     "detectors/stall.py",
     "detectors/standing.py",

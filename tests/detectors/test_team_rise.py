@@ -2,12 +2,11 @@
 
 from random import Random
 
-import pytest
 from calls import DAY_S, START_S
 
 from detectors.contract import TeamMinute
 from detectors.judge import Judge, TeamMemory, Verdict
-from detectors.team import TeamRise, rise_of
+from detectors.team import rise_of
 
 MINUTE_S = 60
 RISE_S = int(4.4 * DAY_S)
@@ -18,12 +17,6 @@ def poisson(random: Random, mean: float) -> int:
     while left < mean:
         count, left = count + 1, left + random.expovariate(1.0)
     return count
-
-
-def minute_of(random: Random, team: str, minute: int, more: float) -> TeamMinute:
-    members = {f"{team}{n}": poisson(random, 0.3 * (1 + n % 3) * more) for n in range(8)}
-    counters = {name: (calls, 1000 * calls, 100 * calls) for name, calls in members.items() if calls}
-    return TeamMinute(team, START_S + minute, START_S + minute + 60, counters, ())
 
 
 def week(risen: dict[str, float], everyone: float = 1.0, seed: int = 1) -> list[tuple[int, str, Verdict]]:
@@ -73,18 +66,3 @@ def test_two_busy_members_of_eight_are_not_a_team() -> None:
 
 def test_a_calm_week_is_silent() -> None:
     assert week({}, seed=3) == []
-
-
-def test_within_a_day_of_a_warning_the_next_takes_more() -> None:
-    rise, random, highest = TeamRise(bar=8.0), Random(1), [0.0, 0.0]
-    memories = [rise.begin(), rise.begin()]
-    for minute in range(0, int(4.8 * DAY_S), MINUTE_S):
-        played = minute_of(random, "x", minute, 1.6 if minute >= RISE_S else 1.0)
-        if minute == RISE_S:
-            memories[1].told_s = played.start_s
-        for i, memory in enumerate(memories):
-            memories[i], score = rise.step(memory, played)
-            highest[i] = max(highest[i], score.value) if minute >= RISE_S else 0.0
-
-    assert highest[0] > 0.5
-    assert highest[1] == pytest.approx(highest[0] / rise.again)
