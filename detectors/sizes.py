@@ -26,7 +26,9 @@ class Sizes(Memory):
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
-        self.counts = vec[u8](list(row.blob(bytes(list(self.counts)))))
+        counts = self.counts
+        for i in range(_CELLS):
+            counts[i] = row.whole(int(counts[i]))
         self.seen = row.whole(self.seen)
         self.typical = row.real(self.typical)
 
@@ -39,18 +41,20 @@ class Sizes(Memory):
         >>> round(sizes.share(5.0), 2), round(sizes.share(5.2), 2), round(sizes.share(9.0), 3), sizes.seen
         (0.9, 0.9, 0.003, 172)
         """
-        counts, at = self.counts, _cell(log_size)
-        about = int(counts[at - 1]) + int(counts[at]) + int(counts[at + 1])
-        return (about + 0.5) / (self.seen + _PRIOR)
+        return self._about(_cell(log_size)) / (self.seen + _PRIOR)
 
     def learn(self, log_size: float) -> None:
         """Count an honest call."""
-        self.typical += (self.share(log_size) - self.typical) / (self.seen + _PRIOR)
-        at = _cell(log_size)
+        at, part = _cell(log_size), 1.0 / (self.seen + _PRIOR)
+        self.typical += part * (part * self._about(at) - self.typical)
         if int(self.counts[at]) == _FULL:
             self._halve()
         self.counts[at] += 1
         self.seen += 1
+
+    def _about(self, at: int) -> float:
+        counts = self.counts
+        return int(counts[at - 1]) + int(counts[at]) + int(counts[at + 1]) + 0.5
 
     def _halve(self) -> None:
         counts, self.seen = self.counts, 0
