@@ -59,9 +59,10 @@ def surprise(rarity: Rarity, distance: float, tail_count: int, steepness: float)
     """
     largest = rarity.largest
     if len(largest) == tail_count and distance > largest[0] > 0.0:
-        mean_log_excess = sum(log(each / largest[0]) for each in largest) / tail_count
+        least = log(largest[0])  # A quotient of distances may be too large for a float, their logarithms never are.
+        mean_log_excess = sum(log(each) - least for each in largest) / tail_count
         exponent = steepness / max(mean_log_excess, 0.02)
-        value = log10((rarity.seen + 1) / tail_count) + exponent * log10(distance / largest[0])
+        value = log10((rarity.seen + 1) / tail_count) + exponent * (log(distance) - least) / log(10.0)
     else:
         value = log10((rarity.seen + 1) / (1 + sum(rarity.counts[_bin(distance) :])))
     _learn(rarity, distance, tail_count)

@@ -16,7 +16,7 @@ _PRIOR: Final = 20.0
 class Sizes(Memory):
     """Counts by the logarithm of a size; once a cell is full, all are halved, so that the past weighs less.
 
-    `seen` is their sum, and `typical` the part of the others that is about as large as an average one.
+    `seen` is their sum, and `typical` how large a part of the others an honest call is like, on the average.
     """
 
     def __init__(self) -> None:
@@ -25,11 +25,12 @@ class Sizes(Memory):
         self.typical = 0.2
 
     def carry(self, row: Row) -> None:
-        """Name the fields."""
-        counts = self.counts
+        """Name the fields; what was seen is their sum."""
+        counts, self.seen = self.counts, 0
         for i in range(_CELLS):
-            counts[i] = row.whole(int(counts[i]))
-        self.seen = row.whole(self.seen)
+            count = row.whole(int(counts[i]))
+            counts[i] = count
+            self.seen += count
         self.typical = row.real(self.typical)
 
     def share(self, log_size: float) -> float:

@@ -25,7 +25,7 @@ class Member(Memory):
         self.ring = zeros(_KEPT)
         self.since = slot
         self.last = slot
-        self.squares = floats(0.3, 0.3, 0.3, 0.3)
+        self.squares = floats(*[0.3] * len(_SPANS))
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -80,7 +80,7 @@ class TeamMemory(Memory):
         self.rises = zeros(len(_SPANS))
         self.weights = zeros(len(_SPANS))
         self.regulars = zeros(len(_SPANS))
-        self.squares = floats(1.0, 1.0, 1.0, 1.0)
+        self.squares = floats(*[1.0] * len(_SPANS))
         self.rising = zeros(len(_SPANS))
         self.since_s = 0.0
         self.told = False

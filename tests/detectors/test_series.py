@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.series import Series, SeriesMemory, SeriesParameters
+from detectors.series_novelty import Rarity, surprise
 
 STEP_S = 300.0
 
@@ -108,3 +109,10 @@ def test_a_value_that_is_not_finite_is_skipped_and_not_learned() -> None:
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=150))
 def test_a_likelihood_is_always_between_0_and_1(values: list[float]) -> None:
     assert all(0.0 <= score <= 1.0 for score in likelihoods(values, Series(SeriesParameters(warmup_steps=5))))
+
+
+def test_a_surprise_is_a_number_after_a_distance_of_almost_nothing() -> None:
+    rarity = Rarity()
+
+    surprises = [surprise(rarity, distance, 4, 2.0) for distance in (3e-309, 1.0, 1.0, 1.0, 2.0)]
+    assert all(math.isfinite(each) for each in surprises)
