@@ -13,6 +13,7 @@ from detectors.contract import CALM, Call, Detector, RunTrack, Scene, Score, Tea
 from detectors.limits import LimitBook
 from detectors.memory import AgentMemory, TreeMemory
 from detectors.parameters import JudgeParameters
+from detectors.row import Floats, floats
 from detectors.state import Home, JudgeState, family
 from detectors.team import TeamMemory
 from detectors.verdict import SPEAK_AT, STEEP, Verdict, heard_alone, weigh
@@ -42,6 +43,9 @@ class Judge:
         limits = self.parameters.limits
         self._limits = LimitBook(limits, self.parameters.run_ceiling)
         self._limited = bool(limits) or self.parameters.agent_ceiling.active or self.parameters.run_ceiling.active
+        self._usual_high_days = floats(
+            *(0.0 if each is None else each.usual_high_days() for each in detectors.values())
+        )
         self._bar = self.parameters.bar
         self._together = self.parameters.together
 
@@ -56,11 +60,20 @@ class Judge:
             return _NONE
         run = memory.run(call.run) or RunTrack(call.now_s, call.now_s)
         scene = _scene(state, memory, tree, run, call)
-        says = self._ask(memory, scene, self._ceilings(home.agent, memory, tree, scene) if self._limited else None)
+        if memory.last_s < state.shard.day_s:
+            state.shard.calibration.count(memory.highs, self._usual_high_days)
+        says = self._ask(
+            memory,
+            scene,
+            state.shard.calibration.bars,
+            self._ceilings(home.agent, memory, tree, scene) if self._limited else None,
+        )
         _follow(memory, run, call, tree)
         return self._verdicts(state, memory, call, says) if says else _NONE
 
-    def _ask(self, memory: AgentMemory, scene: Scene, says: dict[str, Score] | None) -> dict[str, Score] | None:
+    def _ask(
+        self, memory: AgentMemory, scene: Scene, bars: Floats, says: dict[str, Score] | None
+    ) -> dict[str, Score] | None:
         """Ask each detector; a new agent, or one from before a change of the configuration, lacks memories.
 
         A single voice that is too low to be heard alone is left out: that is most of what they say.
@@ -77,6 +90,8 @@ class Judge:
             _, score = detector.step(known, scene)
             if score is CALM:
                 continue
+            memory.highs.hear(i, score.value)
+            score.value /= bars[i]
             if says is None:
                 if first is CALM:
                     first, at = score, i

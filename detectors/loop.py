@@ -139,6 +139,7 @@ class Loop(Detector):
     odd_nats_max: float = 2.0
     odd_times: float = 3.0
     odd_share_min: float = 0.015
+    high_days_per_1000: float = 7.5
 
     def begin(self) -> LoopMemory:
         """Return a memory with no calls, and the usual frequencies."""
@@ -146,6 +147,10 @@ class Loop(Detector):
         memory.counts, memory.total = scaled(_HONEST, self.prior_calls), self.prior_calls
         memory.rhythm = scaled(_RHYTHM_HONEST, 10.0)
         return memory
+
+    def usual_high_days(self) -> float:
+        """Return `high_days_per_1000` as a share."""
+        return self.high_days_per_1000 / 1000.0
 
     def step(self, memory: LoopMemory, scene: Scene) -> tuple[LoopMemory, Score]:
         """Compare the call with the suspect; failed calls are another detector's."""

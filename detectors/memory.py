@@ -4,6 +4,7 @@ from typing import Final, cast
 
 from librt.vecs import vec
 
+from detectors.calibration import Calibration, Highs
 from detectors.ceiling import CeilingMemory, ceiling_carried
 from detectors.contract import RunTrack, TreeTrack
 from detectors.drift import DriftMemory
@@ -22,6 +23,7 @@ _VOTES_MIN: Final = 100.0
 _VOTES_STAY: Final = 0.905
 _HOUR_MINUTES: Final = 60
 _DAY_MINUTES: Final = 1440
+_DAY_S: Final = 86_400.0
 PLANNED_NATS: Final = 60.0
 RUN_IDLE_S: Final = 86_400.0
 KINDS: Final[tuple[type[Memory], ...]] = (
@@ -62,6 +64,7 @@ class AgentMemory(Kept):
         self.ceiling: CeilingMemory | None = None
         self.held = vec[Memory | None]([None] * len(KINDS))
         self.swept_s = 0.0
+        self.highs = Highs(len(KINDS))
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -73,6 +76,7 @@ class AgentMemory(Kept):
         self.blocked = row.amounts(self.blocked)
         self.root = row.text(self.root)
         self.root_calls = row.whole(self.root_calls)
+        self.highs.carry(row)
         runs = row.texts(list(self.runs))
         if row.unpacking:
             self.runs = {run: RunTrack() for run in runs}
@@ -142,6 +146,7 @@ class AgentMemory(Kept):
 
     def calm(self) -> None:
         """Drop the evidence at hand: what was stopped must count neither as trouble nor as usual."""
+        self.highs.clear()
         if self.loop is not None:
             self.loop.reset()
         if self.tempo is not None:
@@ -224,6 +229,8 @@ class ShardMemory(Memory):
         self.rise_usual = 0.0
         self.rise_minutes = 0
         self.common_log = 0.0
+        self.day_s = 0.0
+        self.calibration = Calibration(len(KINDS))
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -240,9 +247,15 @@ class ShardMemory(Memory):
         self.rise_usual = row.real(self.rise_usual)
         self.rise_minutes = row.whole(self.rise_minutes)
         self.common_log = row.real(self.common_log)
+        self.day_s = row.real(self.day_s)
+        self.calibration.carry(row)
 
-    def turn_minute(self) -> None:
+    def turn_minute(self, now_s: float) -> None:
         """Weigh the votes: what is usual follows within a day, and what is far above it teaches little."""
+        day_s = now_s - now_s % _DAY_S
+        if day_s > self.day_s:
+            self.day_s = day_s
+            self.calibration.turn_day()
         if self.votes >= _VOTES_MIN:
             rise = self.rises / self.votes
             self.rise_minutes = min(self.rise_minutes + 1, _DAY_MINUTES)

@@ -63,12 +63,17 @@ class Snowball(Detector):
     pause_s: float = 60.0
     fade_s: float = 600.0
     learn_below_nats: float = 6.0
+    high_days_per_1000: float = 23.0
 
     def begin(self) -> SnowballMemory:
         """Return a memory with the usual growth of agents at large."""
         memory = SnowballMemory()
         memory.counts, memory.total = scaled(_HONEST, self.prior_steps), self.prior_steps
         return memory
+
+    def usual_high_days(self) -> float:
+        """Return `high_days_per_1000` as a share."""
+        return self.high_days_per_1000 / 1000.0
 
     def step(self, memory: SnowballMemory, scene: Scene) -> tuple[SnowballMemory, Score]:
         """Weigh the growth since the run's last call."""

@@ -92,6 +92,7 @@ class Stall(Detector):
     small_bar: float = 1.6
     young_calls: int = 150
     young_bar: float = 0.62
+    high_days_per_1000: float = 22.0
 
     def begin(self) -> StallMemory:
         """Return a memory with the habits of agents at large."""
@@ -100,6 +101,10 @@ class Stall(Detector):
         memory.turns, memory.turns_total = scaled(_TURNS_HONEST, self.prior_steps), self.prior_steps
         memory.beyond, memory.beyond_total = _BEYOND_HONEST * self.prior_steps, self.prior_steps
         return memory
+
+    def usual_high_days(self) -> float:
+        """Return `high_days_per_1000` as a share."""
+        return self.high_days_per_1000 / 1000.0
 
     def step(self, memory: StallMemory, scene: Scene) -> tuple[StallMemory, Score]:
         """Weigh the pace and the growth of this step of a run."""

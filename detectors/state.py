@@ -147,7 +147,7 @@ class JudgeState:
             slots.append(shard.slot)
             if len(slots) > _SLOTS_KEPT:
                 del slots[0]
-            shard.turn_minute()
+            shard.turn_minute(call.now_s)
             self.touched.add(("shard", ""))
         if fresh:
             shard.slot.calls += 1

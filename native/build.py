@@ -28,6 +28,7 @@ NATIVE = (
     "detectors/memory.py",
     "detectors/price.py",
     "detectors/row.py",
+    "detectors/calibration.py",
     "detectors/sizes.py",
     "detectors/snowball.py",
     "detectors/stall.py",
