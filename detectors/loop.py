@@ -9,24 +9,25 @@ from detectors.evidence import Evidence
 from detectors.row import Row, floats, halve, latest, scaled, zeros
 from detectors.sizes import Sizes
 
-# A call is compared with the suspect in input (exact, 0.5 %, 1.5 %, 4 %) and in output size: twelve ways to be like it.
+# A call is compared with the suspect in input (exact, 0.5 %, 2 %, 10 %) and in output size: twelve ways to be like it.
 _INPUT_EXACT: Final = 0.0015
 _INPUT_CLOSE: Final = 0.005
-_INPUT_NEAR: Final = 0.015
-_INPUT_FAR: Final = 0.04
+_INPUT_NEAR: Final = 0.02
+_INPUT_FAR: Final = 0.1
 _OUTPUT_EXACT: Final = 0.03
 _OUTPUT_NEAR: Final = 0.2
+_FAR: Final = 9
 _UNLIKE: Final = 12
 _LOOPING: Final = floats(
-    *[i * o for i in (0.35, 0.17, 0.08, 0.05) for o in (0.45, 0.4, 0.15)],
-    0.35,
+    *[i * o for i in (0.35, 0.17, 0.09, 0.06) for o in (0.45, 0.4, 0.15)],
+    0.33,
 )
 _HONEST: Final[tuple[float, ...]] = (
     *(0.008, 0.012, 0.02),
     *(0.007, 0.017, 0.035),
-    *(0.009, 0.024, 0.045),
-    *(0.014, 0.04, 0.08),
-    0.689,
+    *(0.012, 0.032, 0.06),
+    *(0.025, 0.08, 0.16),
+    0.532,
 )
 # Below this, two inputs that grow by the same amount are alike by chance.
 _GROWTH_MIN_TOKENS: Final = 12
@@ -36,7 +37,10 @@ _RHYTHM_HONEST: Final[tuple[float, ...]] = (0.17, 0.25, 0.58)
 
 
 class LoopMemory(Evidence):
-    """The sizes of the latest calls (logarithms), the suspect among them, and how often calls are like it."""
+    """The sizes of the latest calls (logarithms), the suspect among them, and how often calls are like it.
+
+    A `partner` takes turns with the suspect: `partners_turn` is what a call was like last, so its turn is next.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,6 +51,9 @@ class LoopMemory(Evidence):
         self.outputs = zeros(0)
         self.input = 0.0
         self.output = 0.0
+        self.partner_input = 0.0
+        self.partner_output = 0.0
+        self.partners_turn = False
         self.growth_tokens = 0
         self.next_tokens = 0
         self.began_s = 0.0
@@ -70,6 +77,9 @@ class LoopMemory(Evidence):
         super().carry(row)
         self.input = row.real(self.input)
         self.output = row.real(self.output)
+        self.partner_input = row.real(self.partner_input)
+        self.partner_output = row.real(self.partner_output)
+        self.partners_turn = row.flag(self.partners_turn)
         self.growth_tokens = row.whole(self.growth_tokens)
         self.next_tokens = row.whole(self.next_tokens)
         self.began_s = row.real(self.began_s)
@@ -96,6 +106,7 @@ class LoopMemory(Evidence):
     def suspect(self, scene: Scene, growth_tokens: int) -> None:
         """Follow this call as the one that may repeat itself, each time `growth_tokens` larger."""
         self.input, self.output = scene.log_input, scene.log_output
+        self.partner_input, self.partners_turn = 0.0, False
         self.growth_tokens, self.next_tokens = growth_tokens, scene.call.input_tokens + growth_tokens
         self.began_s, self.ended_s = _began(scene.call), scene.call.at_s
         self.run, self.same_run, self.gap_s = scene.call.run, 0, 0.0
@@ -108,15 +119,17 @@ class Loop(Detector):
     When a call resembles one of the latest few it becomes the suspect, and every further call is compared with it;
     the suspect may drift as long as each repeat resembles the one before. How often honest calls of this agent
     resemble a suspect is counted, so an agent that always sends the same template is none; regular gaps between
-    the repeats add to the evidence, and a rate no higher than usual takes from it. Also catches two agents of a
-    tree that hand the same work back and forth, since a tree is one agent here. Fooled by loops whose sizes vary
-    like honest work, and for its first calls by a new agent that honestly repeats itself.
+    the repeats add to the evidence, and a rate no higher than usual takes from it. Calls of two sizes that take turns
+    count as well, so two agents of a tree that hand the same work back and forth are caught, since a tree is one agent
+    here. Fooled by loops whose sizes vary like honest work, and for its first calls by a new agent that honestly
+    repeats itself.
 
     `bar_nats`: evidence that justifies a kill; for an agent with fewer than 60 calls an hour it is lower by
     `bar_nats_per_log_rate` for each e-fold, down to `bar_nats_min`: few calls give chance few tries.
     `fade_s`: how long evidence lasts. `prior_calls`: what the usual frequencies are worth before the agent's own
     are known. `memory_calls`: how far back these reach. `berth`: how far above its own calm peaks an agent must go.
-    `learn_below_nats`: above, a call doesn't teach. `calls_min`: repeats before a kill.
+    `learn_below_nats`: above, a call doesn't teach. `calls_min`: repeats before a kill. `high_days_per_1000`: in how
+    many of 1,000 days honest agents come to seven tenths of the bar; where they do more often, the bar is higher.
     An answer of a size that this agent hardly ever gives, `odd_times` rarer than an average one, tells more each time:
     `odd_nats_max` at most, and no more than if honest calls were like the suspect in `odd_share_min` of all cases.
     """
@@ -163,11 +176,16 @@ class Loop(Detector):
         if kind != _UNLIKE and _began(call) < memory.ended_s and call.at_s > memory.began_s:
             kind = _UNLIKE  # Both were under way at once: another caller, not a loop.
         nats = log(_LOOPING[kind] * memory.total / memory.counts[kind])
+        pair = _alike(memory.partner_input, memory.partner_output, scene) if memory.partners_turn else _UNLIKE
+        paired = kind == _UNLIKE and pair < _FAR
+        if paired:
+            nats = self._pair(memory, scene, pair)
         if learn:
             self._learn(memory, kind, scene)
         if nats > 0.0:
             nats *= min(1.0, 3.0 * memory.counts[_UNLIKE] / memory.total)
         if kind != _UNLIKE:
+            memory.partners_turn = memory.partner_input != 0.0
             nats = min(nats + self._repeat(memory, scene, learn), self._most(call)) + self._oddity(memory, kind)
             if scene.run.calls and call.input_tokens - scene.run.input_tokens >= 0.8 * call.output_tokens:
                 nats *= self.accumulating  # It takes in its own answers: polling, perhaps, rather than stuck.
@@ -178,7 +196,7 @@ class Loop(Detector):
         total = memory.add(nats, call.now_s, fade_s)
         like, growth_tokens = _among(memory, scene)
         self._remember(memory, scene)
-        if like != _UNLIKE and (kind == _UNLIKE or (growth_tokens and not memory.growth_tokens)):
+        if like != _UNLIKE and not paired and (kind == _UNLIKE or (growth_tokens and not memory.growth_tokens)):
             total = self._suspect(memory, scene, like, growth_tokens, fade_s)
         rarer = max(0.0, log(60.0 / (1.0 + max(memory.hourly, memory.hour_calls))))
         base = max(self.bar_nats_min, self.bar_nats - self.bar_nats_per_log_rate * rarer)
@@ -193,6 +211,7 @@ class Loop(Detector):
         nats = log(_LOOPING[like] * memory.total / (memory.counts[like] * float(len(memory.inputs))))
         nats = max(0.0, min(nats, self._most(scene.call)))
         if nats < memory.nats:
+            memory.partner_input, memory.partner_output = scene.log_input, scene.log_output
             return memory.nats
         memory.suspect(scene, growth_tokens)
         memory.nats, memory.calls = 0.0, 0
@@ -200,6 +219,14 @@ class Loop(Detector):
 
     def _most(self, call: Call) -> float:
         return min(self.call_nats_max, _telling(call))
+
+    def _pair(self, memory: LoopMemory, scene: Scene, kind: int) -> float:
+        """Weigh a call like the suspect's partner, whose turn it is: by chance a call may be like either of two."""
+        nats = log(_LOOPING[kind] * memory.total / (2.0 * memory.counts[kind]))
+        memory.partners_turn = False
+        memory.partner_input += 0.5 * (scene.log_input - memory.partner_input)
+        memory.partner_output += 0.3 * (scene.log_output - memory.partner_output)
+        return min(nats, self._most(scene.call))
 
     def _repeat(self, memory: LoopMemory, scene: Scene, learn: bool) -> float:
         """Let the suspect follow its repeat, and weigh how regular the repeats are."""

@@ -48,16 +48,16 @@ class Snowball(Detector):
 
     `bar_nats`: evidence that justifies a kill, forgetting the share `forget` with each step; `burst_bar_nats` and
     `burst_forget` are those of the fast sum. What a pause of a run lasts beyond `pause_s` lets both fade in `fade_s`.
-    `prior_steps`, `memory_steps`, `berth` as in `loop`.
+    `prior_steps`, `memory_steps`, `berth`, `high_days_per_1000` as in `loop`.
     """
 
-    bar_nats: float = 15.0
+    bar_nats: float = 19.0
     burst_bar_nats: float = 8.3
     prior_steps: float = 40.0
     memory_steps: float = 2000.0
     berth: float = 1.4
     bar_nats_max: float = 60.0
-    forget: float = 0.1
+    forget: float = 0.06
     burst_forget: float = 0.25
     step_nats_max: float = 3.2
     pause_s: float = 60.0

@@ -71,7 +71,7 @@ class Stall(Detector):
     the context beyond those before them: it is slower, and sizes that go up and down don't fool it.
 
     `bar_nats`: evidence that justifies a kill, `idle_bar_nats` that of the second sum; `prior_steps`,
-    `memory_steps`, `berth` as in `loop`.
+    `memory_steps`, `berth`, `high_days_per_1000` as in `loop`.
     `small_tokens`: below this an input tells little by staying as it is, and the bar is `small_bar` times as high.
     `young_calls`: until then the bar of an agent is `young_bar` times as high: new code has no record to lose.
     """
