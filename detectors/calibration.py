@@ -11,7 +11,7 @@ from detectors.row import Floats, Memory, Row
 HIGH: Final = 0.7
 _GRAIN: Final = 100.0
 _GRAINS_MAX: Final = 255
-_PRIOR_AGENT_DAYS: Final = 300.0
+_PRIOR_HIGH_DAYS: Final = 8.0
 _STAYS_BY_DAY: Final = 0.93
 _BAR_PER_LOG: Final = 0.3
 _BAR_MIN: Final = 0.9
@@ -76,5 +76,5 @@ class Calibration(Memory):
         highs.clear()
 
     def _bar(self, high_days: float, usual: float) -> float:
-        seen = (high_days + usual * _PRIOR_AGENT_DAYS) / (self.agent_days + _PRIOR_AGENT_DAYS)
-        return max(_BAR_MIN, min(_BAR_MAX, 1.0 + _BAR_PER_LOG * log(seen / usual)))
+        times = (high_days + _PRIOR_HIGH_DAYS) / (self.agent_days * usual + _PRIOR_HIGH_DAYS)
+        return max(_BAR_MIN, min(_BAR_MAX, 1.0 + _BAR_PER_LOG * log(times)))

@@ -62,6 +62,7 @@ class Judge:
         scene = _scene(state, memory, tree, run, call)
         if memory.last_s < state.shard.day_s:
             state.shard.calibration.count(memory.highs, self._usual_high_days)
+            state.touched.add(("shard", ""))
         says = self._ask(
             memory,
             scene,
@@ -115,6 +116,11 @@ class Judge:
             if score is not CALM:
                 says["run_ceiling"] = score
         return says
+
+    def bars_of(self, state: JudgeState) -> dict[str, float]:
+        """Return how many times its own bar each detector's is here, where that isn't one."""
+        bars = state.shard.calibration.bars
+        return {self._names[i]: bars[i] for i in range(len(bars)) if bars[i] != 1.0}
 
     def limits_of(self, scope: str, agent: str = "", team: str = "") -> tuple[Ceiling, RunCeiling]:
         """Return the customer's limits of a scope: by the clock for an agent or team, in all for a run of `agent`."""

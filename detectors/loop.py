@@ -16,6 +16,9 @@ _INPUT_NEAR: Final = 0.02
 _INPUT_FAR: Final = 0.1
 _OUTPUT_EXACT: Final = 0.03
 _OUTPUT_NEAR: Final = 0.2
+_INPUTS: Final = floats(_INPUT_EXACT, _INPUT_CLOSE, _INPUT_NEAR, _INPUT_FAR)
+_OUTPUTS: Final = floats(_OUTPUT_EXACT, _OUTPUT_NEAR, 0.7)
+_NEAR: Final = 6
 _FAR: Final = 9
 _UNLIKE: Final = 12
 _LOOPING: Final = floats(
@@ -104,9 +107,14 @@ class LoopMemory(Evidence):
         self.hour_calls += 1
 
     def suspect(self, scene: Scene, growth_tokens: int) -> None:
-        """Follow this call as the one that may repeat itself, each time `growth_tokens` larger."""
+        """Follow this call as the one that may repeat itself, each time `growth_tokens` larger.
+
+        The one followed so far may be its partner: its turn is next.
+        """
+        self.partners_turn = self.nats > 0.0 and growth_tokens == 0
+        self.partner_input = self.input if self.partners_turn else 0.0
+        self.partner_output = self.output
         self.input, self.output = scene.log_input, scene.log_output
-        self.partner_input, self.partners_turn = 0.0, False
         self.growth_tokens, self.next_tokens = growth_tokens, scene.call.input_tokens + growth_tokens
         self.began_s, self.ended_s = _began(scene.call), scene.call.at_s
         self.run, self.same_run, self.gap_s = scene.call.run, 0, 0.0
@@ -152,7 +160,7 @@ class Loop(Detector):
     odd_nats_max: float = 2.0
     odd_times: float = 3.0
     odd_share_min: float = 0.015
-    high_days_per_1000: float = 7.5
+    high_days_per_1000: float = 4.0
 
     def begin(self) -> LoopMemory:
         """Return a memory with no calls, and the usual frequencies."""
@@ -185,8 +193,10 @@ class Loop(Detector):
         if nats > 0.0:
             nats *= min(1.0, 3.0 * memory.counts[_UNLIKE] / memory.total)
         if kind != _UNLIKE:
+            if memory.partners_turn:
+                memory.partner_input = 0.0  # Its turn passed without it.
             memory.partners_turn = memory.partner_input != 0.0
-            nats = min(nats + self._repeat(memory, scene, learn), self._most(call)) + self._oddity(memory, kind)
+            nats = min(nats + self._repeat(memory, scene, learn), self._most(call, kind)) + self._oddity(memory, kind)
             if scene.run.calls and call.input_tokens - scene.run.input_tokens >= 0.8 * call.output_tokens:
                 nats *= self.accumulating  # It takes in its own answers: polling, perhaps, rather than stuck.
         nats -= self.forget * memory.nats
@@ -209,16 +219,17 @@ class Loop(Detector):
         """Follow this call instead, if that it is like a recent one tells more than there is against the suspect."""
         # The likeness was looked for among all of the latest, so it is worth less than one that was foretold.
         nats = log(_LOOPING[like] * memory.total / (memory.counts[like] * float(len(memory.inputs))))
-        nats = max(0.0, min(nats, self._most(scene.call)))
-        if nats < memory.nats:
-            memory.partner_input, memory.partner_output = scene.log_input, scene.log_output
+        nats = max(0.0, min(nats, self._most(scene.call, like)))
+        if nats <= memory.nats:
+            if memory.partner_input == 0.0:
+                memory.partner_input, memory.partner_output = scene.log_input, scene.log_output
             return memory.nats
         memory.suspect(scene, growth_tokens)
         memory.nats, memory.calls = 0.0, 0
         return memory.add(nats, scene.call.now_s, fade_s)
 
-    def _most(self, call: Call) -> float:
-        return min(self.call_nats_max, _telling(call))
+    def _most(self, call: Call, kind: int) -> float:
+        return min(self.call_nats_max, _telling(call, kind))
 
     def _pair(self, memory: LoopMemory, scene: Scene, kind: int) -> float:
         """Weigh a call like the suspect's partner, whose turn it is: by chance a call may be like either of two."""
@@ -226,7 +237,7 @@ class Loop(Detector):
         memory.partners_turn = False
         memory.partner_input += 0.5 * (scene.log_input - memory.partner_input)
         memory.partner_output += 0.3 * (scene.log_output - memory.partner_output)
-        return min(nats, self._most(scene.call))
+        return min(nats, self._most(scene.call, kind))
 
     def _repeat(self, memory: LoopMemory, scene: Scene, learn: bool) -> float:
         """Let the suspect follow its repeat, and weigh how regular the repeats are."""
@@ -285,7 +296,7 @@ def _began(call: Call) -> float:
 
 
 def _among(memory: LoopMemory, scene: Scene) -> tuple[int, int]:
-    """Tell how the call is like the last of the latest that it is like at all, and by how much it grew if it grows.
+    """Tell how the call is like that of the latest whose input is nearest, and by how much it grew if it grows.
 
     An input that grows by the same amount twice in a row is as good as one that stays.
     """
@@ -295,20 +306,23 @@ def _among(memory: LoopMemory, scene: Scene) -> tuple[int, int]:
         growth = tokens - int(exp(inputs[-1]) + 0.5) + 1
         if abs(exp(inputs[-1]) - exp(inputs[-2]) - growth) < 1.5 + 0.01 * growth and growth >= _GROWTH_MIN_TOKENS:
             return _alike(log_input, outputs[-1], scene), growth
+    nearest, at = _INPUT_FAR, -1
     for i in range(len(inputs) - 1, -1, -1):
-        if -_INPUT_FAR < inputs[i] - log_input < _INPUT_FAR:
-            return _alike(inputs[i], outputs[i], scene), 0
-    return _UNLIKE, 0
+        apart = abs(inputs[i] - log_input)
+        if apart < nearest:
+            nearest, at = apart, i
+    return (_alike(inputs[at], outputs[at], scene) if at >= 0 else _UNLIKE), 0
 
 
-def _telling(call: Call) -> float:
-    """Return how many nats it can tell at most that two calls are alike: few tokens are alike by chance.
+def _telling(call: Call, kind: int) -> float:
+    """Return how many nats it can tell at most that two calls are alike in that way: few tokens are alike by chance.
 
     What an honest template fills in makes its input vary by about 30 % and its output by about 70 %; a token more or
     less, or what counts as exact, is the grain.
     """
-    grains = 0.15 / max(_INPUT_EXACT, 1.2 / (call.input_tokens + 1.0))
-    return 0.8 * log(1.0 + grains * 0.35 / max(_OUTPUT_EXACT, 1.2 / (call.output_tokens + 1.0)))
+    width, height = (_INPUT_EXACT, _OUTPUT_EXACT) if kind < _NEAR else (_INPUTS[kind // 3], _OUTPUTS[kind % 3])
+    grains = 0.15 / max(width, 1.2 / (call.input_tokens + 1.0))
+    return 0.8 * log(1.0 + grains * 0.35 / max(height, 1.2 / (call.output_tokens + 1.0)))
 
 
 def _alike(log_input: float, log_output: float, scene: Scene) -> int:

@@ -61,7 +61,7 @@ class Snowball(Detector):
     burst_forget: float = 0.25
     step_nats_max: float = 3.2
     pause_s: float = 60.0
-    fade_s: float = 600.0
+    fade_s: float = 300.0
     learn_below_nats: float = 6.0
     high_days_per_1000: float = 23.0
 

@@ -92,7 +92,7 @@ class Stall(Detector):
     small_bar: float = 1.6
     young_calls: int = 150
     young_bar: float = 0.62
-    high_days_per_1000: float = 22.0
+    high_days_per_1000: float = 20.0
 
     def begin(self) -> StallMemory:
         """Return a memory with the habits of agents at large."""

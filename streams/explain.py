@@ -87,6 +87,13 @@ def _lines(scope: str, listener: Listener, row: AgentRow, engine: Engine, rules:
         f"the bars: alert at {rules.warn_at:g}, suspicious at {rules.hold_at:g}, kill at {rules.kill_at:g}; floors: "
         f"${rules.min_usd_per_min:g} or {rules.min_tokens_per_min:,.0f} tokens a minute, {rules.min_calls} calls"
     )
+    calibration, bars = engine.rows.judge.shard.calibration, listener.bars_of(engine.rows.judge)
+    if bars:
+        times = ", ".join(f"{name} {bar:.2f}" for name, bar in bars.items())
+        lines.append(
+            f"of their own bars it takes, for how near honest agents came to them in {calibration.agent_days:,.0f} "
+            f"agent-days: {times} times"
+        )
     standing = engine.rows.standings.get(scope)
     lines.append(f"where it stands: {standing.action if standing and standing.in_force(now_s) else 'nothing in force'}")
     return lines

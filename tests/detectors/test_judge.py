@@ -32,7 +32,7 @@ def sessions(days: int = 3) -> list[Call]:
     return [c for n, start_s in enumerate(starts) for c in session(start_s, 60, seed=n)]
 
 
-@pytest.mark.parametrize("jitter", [0.0, 0.002, 0.01])
+@pytest.mark.parametrize("jitter", [0.0, 0.002, 0.01, 0.03])
 def test_a_tight_loop_is_killed_within_a_minute_by_its_run(jitter: float) -> None:
     found = kills(judged(loop(3.0, 60, jitter=jitter, run="stuck")))
 
@@ -91,6 +91,36 @@ def test_a_slow_loop_among_honest_calls_is_killed_within_two_hours() -> None:
 
     assert found[0][2] == "loop"
     assert found[0][0] - ONSET_S < 2 * HOUR_S
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_two_sizes_that_take_turns_among_honest_calls_are_a_slow_loop(seed: int) -> None:
+    turns = [
+        call(
+            c.now_s, input_tokens=c.input_tokens if n % 2 else c.input_tokens * 2 // 5, output_tokens=150 - 90 * (n % 2)
+        )
+        for n, c in enumerate(loop(60.0, 480, seed))
+    ]
+
+    found = kills(judged(turns, list(honest(START_S, 81, seed))))
+    assert found[0][2] == "loop"
+    assert found[0][0] - ONSET_S < 2 * HOUR_S
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_two_templates_that_honest_calls_fill_in_by_chance_are_no_loop(seed: int) -> None:
+    random = Random(seed)
+    sizes = [(6000, 150), (2400, 60)]
+    templates = []
+    for c in honest(START_S, 120, seed, per_hour=60):
+        tokens, answer = random.choice(sizes)
+        filled = {
+            "input_tokens": int(tokens * random.lognormvariate(0, 0.05)),
+            "output_tokens": int(answer * random.lognormvariate(0, 0.3)),
+        }
+        templates.append(call(c.now_s, **filled))
+
+    assert not kills(sittings(Judge(), JudgeState(), templates))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
