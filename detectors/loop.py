@@ -188,6 +188,8 @@ class Loop(Detector):
         paired = kind == _UNLIKE and pair < _FAR
         if paired:
             nats = self._pair(memory, scene, pair)
+        elif kind == _UNLIKE:
+            nats = min(nats, 0.0)  # An agent that seldom varies doesn't loop because it does so once.
         if learn:
             self._learn(memory, kind, scene)
         if nats > 0.0:
@@ -220,7 +222,7 @@ class Loop(Detector):
         # The likeness was looked for among all of the latest, so it is worth less than one that was foretold.
         nats = log(_LOOPING[like] * memory.total / (memory.counts[like] * float(len(memory.inputs))))
         nats = max(0.0, min(nats, self._most(scene.call, like)))
-        if nats <= memory.nats:
+        if nats <= memory.nats and memory.nats > 0.0:
             if memory.partner_input == 0.0:
                 memory.partner_input, memory.partner_output = scene.log_input, scene.log_output
             return memory.nats
@@ -286,7 +288,7 @@ class Loop(Detector):
         alike = 1.0 - memory.counts[_UNLIKE] / memory.total
         reason = (
             f"{memory.calls} calls in {_span(call.now_s - memory.since_s)}, most of them about "
-            f"{exp(memory.input):,.0f} tokens in and {exp(memory.output):,.0f} out; usually {alike:.0%} repeat another"
+            f"{exp(memory.input) - 1.0:,.0f} tokens in and {exp(memory.output) - 1.0:,.0f} out; usually {alike:.0%} repeat another"
         )
         return Score(value, reason, "run" if memory.same_run >= 3 else "agent")
 

@@ -87,16 +87,22 @@ def _lines(scope: str, listener: Listener, row: AgentRow, engine: Engine, rules:
         f"the bars: alert at {rules.warn_at:g}, suspicious at {rules.hold_at:g}, kill at {rules.kill_at:g}; floors: "
         f"${rules.min_usd_per_min:g} or {rules.min_tokens_per_min:,.0f} tokens a minute, {rules.min_calls} calls"
     )
-    calibration, bars = engine.rows.judge.shard.calibration, listener.bars_of(engine.rows.judge)
-    if bars:
-        times = ", ".join(f"{name} {bar:.2f}" for name, bar in bars.items())
-        lines.append(
-            f"of their own bars it takes, for how near honest agents came to them in {calibration.agent_days:,.0f} "
-            f"agent-days: {times} times"
-        )
+    lines += _bars(listener.bars_of(engine.rows.judge), engine.rows.judge.shard.calibration.agent_days)
+    lines.append(f"where it stands: {_standing(scope, engine, now_s)}")
+    others = dict.fromkeys(verdict.scope for _, verdict in listener.heard if verdict.scope != scope)
+    return [*lines, *(f"  {other}: {_standing(other, engine, now_s)}" for other in others)]
+
+
+def _standing(scope: str, engine: Engine, now_s: float) -> str:
     standing = engine.rows.standings.get(scope)
-    lines.append(f"where it stands: {standing.action if standing and standing.in_force(now_s) else 'nothing in force'}")
-    return lines
+    return standing.action if standing and standing.in_force(now_s) else "nothing in force"
+
+
+def _bars(bars: Mapping[str, float], agent_days: float) -> list[str]:
+    if not bars:
+        return []
+    times = ", ".join(f"{name} {bar:.2f}" for name, bar in bars.items())
+    return [f"bars by how near agents came to them in {agent_days:,.0f} agent-days, 1 is a detector's own: {times}"]
 
 
 def _spent(row: AgentRow, now_s: float) -> Mapping[str, Usage]:

@@ -145,4 +145,5 @@ def explain(
 ) -> None:
     """Say in words what is usual for a scope, what was seen, and which detector and floor decided."""
     in_words = import_module("streams.explain").explain
-    typer.echo(in_words(settings_of(config, broker), scope, source, None if at is None else moment_s(at)))
+    settings = settings_of(config, broker, with_secrets=source is None)
+    typer.echo(in_words(settings, scope, source, None if at is None else moment_s(at)))
