@@ -106,6 +106,13 @@ class LoopMemory(Evidence):
             self.hour, self.hour_calls = hour, 0
         self.hour_calls += 1
 
+    def varied(self) -> float:
+        """Return the share of honest calls that aren't near the suspect."""
+        far = 0.0
+        for i in range(_FAR, len(self.counts)):
+            far += self.counts[i]
+        return far / self.total
+
     def suspect(self, scene: Scene, growth_tokens: int) -> None:
         """Follow this call as the one that may repeat itself, each time `growth_tokens` larger.
 
@@ -193,7 +200,7 @@ class Loop(Detector):
         if learn:
             self._learn(memory, kind, scene)
         if nats > 0.0:
-            nats *= min(1.0, 3.0 * memory.counts[_UNLIKE] / memory.total)
+            nats *= min(1.0, 3.0 * memory.varied())
         if kind != _UNLIKE:
             if memory.partners_turn:
                 memory.partner_input = 0.0  # Its turn passed without it.
@@ -208,7 +215,7 @@ class Loop(Detector):
         total = memory.add(nats, call.now_s, fade_s)
         like, growth_tokens = _among(memory, scene)
         self._remember(memory, scene)
-        if like != _UNLIKE and not paired and (kind == _UNLIKE or (growth_tokens and not memory.growth_tokens)):
+        if like < kind and not paired and (kind >= _FAR or (growth_tokens and not memory.growth_tokens)):
             total = self._suspect(memory, scene, like, growth_tokens, fade_s)
         rarer = max(0.0, log(60.0 / (1.0 + max(memory.hourly, memory.hour_calls))))
         base = max(self.bar_nats_min, self.bar_nats - self.bar_nats_per_log_rate * rarer)
