@@ -21,7 +21,7 @@ _BAR_MAX: Final = 1.5
 class Highs(Memory):
     """The most that each detector said of an agent in a day, in hundredths of its bar: a byte each."""
 
-    def __init__(self, detectors: int) -> None:
+    def __init__(self, detectors: int = 0) -> None:
         self.hundredths = vec[u8]([0] * detectors)
 
     def carry(self, row: Row) -> None:
@@ -48,7 +48,7 @@ class Calibration(Memory):
     `bars` are higher, and lower if less often. Peaks of a CUSUM fall off exponentially, so it goes by the logarithm.
     """
 
-    def __init__(self, detectors: int) -> None:
+    def __init__(self, detectors: int = 0) -> None:
         self.agent_days = 0.0
         self.high_days = vec[float]([0.0] * detectors)
         self.bars = vec[float]([1.0] * detectors)

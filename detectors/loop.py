@@ -6,21 +6,11 @@ from typing import Final
 
 from detectors.contract import CALM, SPEAK_FROM, Call, Detector, Scene, Score
 from detectors.evidence import Evidence
+from detectors.likeness import FAR, UNLIKE, alike, nearest, telling
 from detectors.row import Row, floats, halve, latest, scaled, zeros
 from detectors.sizes import Sizes
 
-# A call is compared with the suspect in input (exact, 0.5 %, 2 %, 10 %) and in output size: twelve ways to be like it.
-_INPUT_EXACT: Final = 0.0015
-_INPUT_CLOSE: Final = 0.005
-_INPUT_NEAR: Final = 0.02
-_INPUT_FAR: Final = 0.1
-_OUTPUT_EXACT: Final = 0.03
-_OUTPUT_NEAR: Final = 0.2
-_INPUTS: Final = floats(_INPUT_EXACT, _INPUT_CLOSE, _INPUT_NEAR, _INPUT_FAR)
-_OUTPUTS: Final = floats(_OUTPUT_EXACT, _OUTPUT_NEAR, 0.7)
-_NEAR: Final = 6
-_FAR: Final = 9
-_UNLIKE: Final = 12
+# How often a call is like the suspect in each of twelve ways, and in none, of a loop and of honest work.
 _LOOPING: Final = floats(
     *[i * o for i in (0.35, 0.17, 0.09, 0.06) for o in (0.45, 0.4, 0.15)],
     0.33,
@@ -32,8 +22,6 @@ _HONEST: Final[tuple[float, ...]] = (
     *(0.025, 0.08, 0.16),
     0.532,
 )
-# Below this, two inputs that grow by the same amount are alike by chance.
-_GROWTH_MIN_TOKENS: Final = 12
 _RHYTHM_NEAR: Final[tuple[float, ...]] = (0.3, 0.8)
 _RHYTHM_LOOPING: Final = floats(0.62, 0.26, 0.12)
 _RHYTHM_HONEST: Final[tuple[float, ...]] = (0.17, 0.25, 0.58)
@@ -109,7 +97,7 @@ class LoopMemory(Evidence):
     def varied(self) -> float:
         """Return the share of honest calls that aren't near the suspect."""
         far = 0.0
-        for i in range(_FAR, len(self.counts)):
+        for i in range(FAR, len(self.counts)):
             far += self.counts[i]
         return far / self.total
 
@@ -187,21 +175,21 @@ class Loop(Detector):
             return memory, CALM
         learn = memory.nats < self.learn_below_nats and memory.hour_calls < 1.5 * memory.hourly + 3.0
         foretold = log(memory.next_tokens + 1.0) if memory.growth_tokens else memory.input
-        kind = _alike(foretold, memory.output, scene)
-        if kind != _UNLIKE and _began(call) < memory.ended_s and call.at_s > memory.began_s:
-            kind = _UNLIKE  # Both were under way at once: another caller, not a loop.
+        kind = alike(foretold, memory.output, scene)
+        if kind != UNLIKE and _began(call) < memory.ended_s and call.at_s > memory.began_s:
+            kind = UNLIKE  # Both were under way at once: another caller, not a loop.
         nats = log(_LOOPING[kind] * memory.total / memory.counts[kind])
-        pair = _alike(memory.partner_input, memory.partner_output, scene) if memory.partners_turn else _UNLIKE
-        paired = kind == _UNLIKE and pair < _FAR
+        pair = alike(memory.partner_input, memory.partner_output, scene) if memory.partners_turn else UNLIKE
+        paired = kind == UNLIKE and pair < FAR
         if paired:
             nats = self._pair(memory, scene, pair)
-        elif kind == _UNLIKE:
+        elif kind == UNLIKE:
             nats = min(nats, 0.0)  # An agent that seldom varies doesn't loop because it does so once.
         if learn:
             self._learn(memory, kind, scene)
         if nats > 0.0:
             nats *= min(1.0, 3.0 * memory.varied())
-        if kind != _UNLIKE:
+        if kind != UNLIKE:
             if memory.partners_turn:
                 memory.partner_input = 0.0  # Its turn passed without it.
             memory.partners_turn = memory.partner_input != 0.0
@@ -213,9 +201,9 @@ class Loop(Detector):
         memory.tally(call.now_s)
         fade_s = max(self.fade_s, self.fade_calls * 3600.0 / memory.hourly)
         total = memory.add(nats, call.now_s, fade_s)
-        like, growth_tokens = _among(memory, scene)
+        like, growth_tokens = nearest(memory.inputs, memory.outputs, scene)
         self._remember(memory, scene)
-        if like < kind and not paired and (kind >= _FAR or (growth_tokens and not memory.growth_tokens)):
+        if like < kind and not paired and (kind >= FAR or (growth_tokens and not memory.growth_tokens)):
             total = self._suspect(memory, scene, like, growth_tokens, fade_s)
         rarer = max(0.0, log(60.0 / (1.0 + max(memory.hourly, memory.hour_calls))))
         base = max(self.bar_nats_min, self.bar_nats - self.bar_nats_per_log_rate * rarer)
@@ -238,7 +226,7 @@ class Loop(Detector):
         return memory.add(nats, scene.call.now_s, fade_s)
 
     def _most(self, call: Call, kind: int) -> float:
-        return min(self.call_nats_max, _telling(call, kind))
+        return min(self.call_nats_max, telling(call, kind))
 
     def _pair(self, memory: LoopMemory, scene: Scene, kind: int) -> float:
         """Weigh a call like the suspect's partner, whose turn it is: by chance a call may be like either of two."""
@@ -292,59 +280,15 @@ class Loop(Detector):
 
     def _say(self, memory: LoopMemory, scene: Scene, value: float) -> Score:
         call = scene.call
-        alike = 1.0 - memory.counts[_UNLIKE] / memory.total
-        reason = (
-            f"{memory.calls} calls in {_span(call.now_s - memory.since_s)}, most of them about "
-            f"{exp(memory.input) - 1.0:,.0f} tokens in and {exp(memory.output) - 1.0:,.0f} out; usually {alike:.0%} repeat another"
-        )
+        share = 1.0 - memory.counts[UNLIKE] / memory.total
+        sizes = f"{exp(memory.input) - 1.0:,.0f} tokens in and {exp(memory.output) - 1.0:,.0f} out"
+        span = _span(call.now_s - memory.since_s)
+        reason = f"{memory.calls} calls in {span}, most of them about {sizes}; usually {share:.0%} repeat another"
         return Score(value, reason, "run" if memory.same_run >= 3 else "agent")
 
 
 def _began(call: Call) -> float:
     return call.at_s - min(2.0, 0.7 * call.latency_s)
-
-
-def _among(memory: LoopMemory, scene: Scene) -> tuple[int, int]:
-    """Tell how the call is like that of the latest whose input is nearest, and by how much it grew if it grows.
-
-    An input that grows by the same amount twice in a row is as good as one that stays.
-    """
-    log_input, inputs, outputs = scene.log_input, memory.inputs, memory.outputs
-    if len(inputs) > 1 and inputs[-2] < inputs[-1] < log_input - _INPUT_CLOSE:
-        tokens = scene.call.input_tokens
-        growth = tokens - int(exp(inputs[-1]) + 0.5) + 1
-        if abs(exp(inputs[-1]) - exp(inputs[-2]) - growth) < 1.5 + 0.01 * growth and growth >= _GROWTH_MIN_TOKENS:
-            return _alike(log_input, outputs[-1], scene), growth
-    nearest, at = _INPUT_FAR, -1
-    for i in range(len(inputs) - 1, -1, -1):
-        apart = abs(inputs[i] - log_input)
-        if apart < nearest:
-            nearest, at = apart, i
-    return (_alike(inputs[at], outputs[at], scene) if at >= 0 else _UNLIKE), 0
-
-
-def _telling(call: Call, kind: int) -> float:
-    """Return how many nats it can tell at most that two calls are alike in that way: few tokens are alike by chance.
-
-    What an honest template fills in makes its input vary by about 30 % and its output by about 70 %; a token more or
-    less, or what counts as exact, is the grain.
-    """
-    width, height = (_INPUT_EXACT, _OUTPUT_EXACT) if kind < _NEAR else (_INPUTS[kind // 3], _OUTPUTS[kind % 3])
-    grains = 0.15 / max(width, 1.2 / (call.input_tokens + 1.0))
-    return 0.8 * log(1.0 + grains * 0.35 / max(height, 1.2 / (call.output_tokens + 1.0)))
-
-
-def _alike(log_input: float, log_output: float, scene: Scene) -> int:
-    """Return in which of twelve ways the call is like those sizes; one token more or less is still exact."""
-    apart = abs(scene.log_input - log_input)
-    if apart > _INPUT_FAR:
-        return _UNLIKE
-    call = scene.call
-    exact = max(_INPUT_EXACT, 1.2 / (call.input_tokens + 1.0))
-    kind = 0 if apart <= exact else 3 if apart <= _INPUT_CLOSE else 6 if apart <= _INPUT_NEAR else 9
-    apart = abs(scene.log_output - log_output)
-    exact = max(_OUTPUT_EXACT, 1.2 / (call.output_tokens + 1.0))
-    return kind + (0 if apart <= exact else 1 if apart <= _OUTPUT_NEAR else 2)
 
 
 def _span(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+from detectors.calibration import Calibration, Highs
 from detectors.contract import Call, RunTrack, TreeTrack
 from detectors.evidence import Evidence
 from detectors.memory import KINDS, RUN_IDLE_S, AgentMemory, ShardMemory, Slot, TreeMemory
@@ -20,6 +21,8 @@ AGENT_IDLE_S: Final = 30 * 86_400.0
 OF_AGENTS: Final[tuple[type[Memory], ...]] = (
     *(AgentMemory, RunTrack, *KINDS, Evidence, Sizes, Uses),
     *(TreeMemory, TreeTrack, ShardMemory, Slot),
+    Highs,
+    Calibration,
 )
 OF_TEAMS: Final[tuple[type[Memory], ...]] = (TeamMemory, Member)
 """All kinds of memory that rows consist of."""

@@ -18,17 +18,18 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE = (
+    "detectors/calibration.py",
     "detectors/contract.py",
     "detectors/drift.py",
     "detectors/errors.py",
     "detectors/evidence.py",
     "detectors/fanout.py",
     "detectors/judge.py",
+    "detectors/likeness.py",
     "detectors/loop.py",
     "detectors/memory.py",
     "detectors/price.py",
     "detectors/row.py",
-    "detectors/calibration.py",
     "detectors/sizes.py",
     "detectors/snowball.py",
     "detectors/stall.py",
