@@ -69,10 +69,9 @@ class Calibration(Memory):
         """Count a day of an agent; `usual` is how many such days a detector has in each, 0 where its bar stays."""
         self.agent_days += 1.0
         for i in range(len(usual)):
-            if usual[i] > 0.0:
-                if int(highs.hundredths[i]) >= int(HIGH * _GRAIN):
-                    self.high_days[i] += 1.0
-                self.bars[i] = self._bar(self.high_days[i], usual[i])
+            if int(highs.hundredths[i]) >= int(HIGH * _GRAIN):
+                self.high_days[i] += 1.0
+            self.bars[i] = self._bar(self.high_days[i], usual[i]) if usual[i] > 0.0 else 1.0
         highs.clear()
 
     def _bar(self, high_days: float, usual: float) -> float:

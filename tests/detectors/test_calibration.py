@@ -43,6 +43,15 @@ def test_a_detector_that_names_no_usual_share_keeps_its_bar() -> None:
     assert bar(100, 100, usual=0.0) == 1.0
 
 
+def test_a_bar_that_is_to_stay_from_now_on_is_the_detectors_own_again() -> None:
+    calibration, highs = Calibration(1), Highs(1)
+    for usual in (USUAL, USUAL, 0.0):
+        highs.hear(0, HIGH)
+        calibration.count(highs, floats(usual))
+
+    assert calibration.bars[0] == 1.0
+
+
 def test_a_day_counts_once_with_the_highest_that_was_said_in_it() -> None:
     calibration, highs = Calibration(1), Highs(1)
     for value in (0.5, 0.9, 0.6):
