@@ -14,7 +14,7 @@ _GRAINS_MAX: Final = 255
 _PRIOR_HIGH_DAYS: Final = 8.0
 _STAYS_BY_DAY: Final = 0.93
 _BAR_PER_LOG: Final = 0.3
-_BAR_MIN: Final = 0.9
+_BAR_MIN: Final = 1.0
 _BAR_MAX: Final = 1.5
 
 
@@ -45,7 +45,8 @@ class Calibration(Memory):
     """The days of agents that nobody stopped, and in how many of them each detector came to `HIGH` of its bar.
 
     A population that comes near a bar more often than the one it was measured on also passes it more often, so its
-    `bars` are higher, and lower if less often. Peaks of a CUSUM fall off exponentially, so it goes by the logarithm.
+    `bars` are higher; never lower, since few high days may be chance. Peaks of a CUSUM fall off exponentially, so it
+    goes by the logarithm.
     """
 
     def __init__(self, detectors: int = 0) -> None:

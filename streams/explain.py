@@ -99,10 +99,8 @@ def _standing(scope: str, engine: Engine, now_s: float) -> str:
 
 
 def _bars(bars: Mapping[str, float], agent_days: float) -> list[str]:
-    if not bars:
-        return []
-    times = ", ".join(f"{name} {bar:.2f}" for name, bar in bars.items())
-    return [f"bars by how near agents came to them in {agent_days:,.0f} agent-days, 1 is a detector's own: {times}"]
+    times = ", ".join(f"{name} {bar:.2f} times its own" for name, bar in bars.items()) or "the detectors' own"
+    return [f"bars by how near agents came to them in {agent_days:,.0f} agent-days: {times}"]
 
 
 def _spent(row: AgentRow, now_s: float) -> Mapping[str, Usage]:

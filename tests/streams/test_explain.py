@@ -53,7 +53,7 @@ def test_it_says_what_was_seen_which_detector_spoke_and_which_floors_hold(events
 
 
 def test_it_says_by_how_much_bars_follow_what_agents_here_do(events: str) -> None:
-    assert "bars by how near agents came to them in 3 agent-days" in explained("agent:coder-7", "--events", events)
+    assert "to them in 3 agent-days: the detectors' own" in explained("agent:coder-7", "--events", events)
 
 
 def test_before_the_loop_all_was_as_usual(events: str) -> None:
