@@ -263,7 +263,3 @@ class Detector:
     def step(self, memory: Any, scene: Scene) -> tuple[Any, Score]:
         """Judge the scene's call against `memory`, then learn from it."""
         raise NotImplementedError
-
-    def usual_high_days(self) -> float:
-        """Return in how many of an honest agent's days it comes near its bar; 0 if its bar doesn't go by that."""
-        return 0.0

@@ -44,7 +44,7 @@ class Judge:
         self._limits = LimitBook(limits, self.parameters.run_ceiling)
         self._limited = bool(limits) or self.parameters.agent_ceiling.active or self.parameters.run_ceiling.active
         self._usual_high_days = floats(
-            *(0.0 if each is None else each.usual_high_days() for each in detectors.values())
+            *(getattr(each, "high_days_per_1000", 0.0) / 1000.0 for each in detectors.values())
         )
         self._bar = self.parameters.bar
         self._together = self.parameters.together

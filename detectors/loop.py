@@ -30,7 +30,7 @@ _RHYTHM_HONEST: Final[tuple[float, ...]] = (0.17, 0.25, 0.58)
 class LoopMemory(Evidence):
     """The sizes of the latest calls (logarithms), the suspect among them, and how often calls are like it.
 
-    A `partner` takes turns with the suspect: `partners_turn` is what a call was like last, so its turn is next.
+    A `partner` takes turns with the suspect; `partners_turn` says that the suspect called last.
     """
 
     def __init__(self) -> None:
@@ -164,10 +164,6 @@ class Loop(Detector):
         memory.rhythm = scaled(_RHYTHM_HONEST, 10.0)
         return memory
 
-    def usual_high_days(self) -> float:
-        """Return `high_days_per_1000` as a share."""
-        return self.high_days_per_1000 / 1000.0
-
     def step(self, memory: LoopMemory, scene: Scene) -> tuple[LoopMemory, Score]:
         """Compare the call with the suspect; failed calls are another detector's."""
         call = scene.call
@@ -179,12 +175,12 @@ class Loop(Detector):
         if kind != UNLIKE and _began(call) < memory.ended_s and call.at_s > memory.began_s:
             kind = UNLIKE  # Both were under way at once: another caller, not a loop.
         nats = log(_LOOPING[kind] * memory.total / memory.counts[kind])
-        pair = alike(memory.partner_input, memory.partner_output, scene) if memory.partners_turn else UNLIKE
-        paired = kind == UNLIKE and pair < FAR
-        if paired:
-            nats = self._pair(memory, scene, pair)
-        elif kind == UNLIKE:
+        paired = False
+        if kind == UNLIKE:
             nats = min(nats, 0.0)  # An agent that seldom varies doesn't loop because it does so once.
+            pair = alike(memory.partner_input, memory.partner_output, scene) if memory.partners_turn else UNLIKE
+            if pair < FAR:
+                paired, nats = True, self._pair(memory, scene, pair)
         if learn:
             self._learn(memory, kind, scene)
         if nats > 0.0:

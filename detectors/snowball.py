@@ -71,10 +71,6 @@ class Snowball(Detector):
         memory.counts, memory.total = scaled(_HONEST, self.prior_steps), self.prior_steps
         return memory
 
-    def usual_high_days(self) -> float:
-        """Return `high_days_per_1000` as a share."""
-        return self.high_days_per_1000 / 1000.0
-
     def step(self, memory: SnowballMemory, scene: Scene) -> tuple[SnowballMemory, Score]:
         """Weigh the growth since the run's last call."""
         call, run = scene.call, scene.run

@@ -102,10 +102,6 @@ class Stall(Detector):
         memory.beyond, memory.beyond_total = _BEYOND_HONEST * self.prior_steps, self.prior_steps
         return memory
 
-    def usual_high_days(self) -> float:
-        """Return `high_days_per_1000` as a share."""
-        return self.high_days_per_1000 / 1000.0
-
     def step(self, memory: StallMemory, scene: Scene) -> tuple[StallMemory, Score]:
         """Weigh the pace and the growth of this step of a run."""
         call, run = scene.call, scene.run
