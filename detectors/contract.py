@@ -144,6 +144,7 @@ class RunTrack(Memory):
         self.idle_steps = 0
         self.top_tokens = 0
         self.top_before_tokens = 0
+        self.echoes = 0
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
@@ -166,6 +167,7 @@ class RunTrack(Memory):
         self.idle_steps = row.whole(self.idle_steps)
         self.top_tokens = row.whole(self.top_tokens)
         self.top_before_tokens = row.whole(self.top_before_tokens)
+        self.echoes = row.whole(self.echoes)
 
 
 class TreeTrack(Memory):
@@ -232,6 +234,8 @@ class Scene:
         self.pace_nats = 0.0
         self.lasting_nats = 0.0
         self.astray_nats = 0.0
+        self.hourly_calls = 10.0
+        self.hour_calls = 0
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,7 @@ class Loop(Detector):
         call = scene.call
         if call.failed:
             return memory, CALM
+        scene.hourly_calls, scene.hour_calls = memory.hourly, memory.hour_calls
         learn = memory.nats < self.learn_below_nats and memory.hour_calls < 1.5 * memory.hourly + 3.0
         foretold = log(memory.next_tokens + 1.0) if memory.growth_tokens else memory.input
         kind = alike(foretold, memory.output, scene)

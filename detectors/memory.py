@@ -8,6 +8,7 @@ from detectors.calibration import Calibration, Highs
 from detectors.ceiling import CeilingMemory, ceiling_carried
 from detectors.contract import RunTrack, TreeTrack
 from detectors.drift import DriftMemory
+from detectors.echo import EchoMemory
 from detectors.errors import ErrorsMemory
 from detectors.fanout import FanoutMemory
 from detectors.loop import LoopMemory
@@ -36,6 +37,7 @@ KINDS: Final[tuple[type[Memory], ...]] = (
     PriceMemory,
     FanoutMemory,
     DriftMemory,
+    EchoMemory,
 )
 """In the order of `JudgeParameters.by_call`: this is the place of each in `AgentMemory.held`, and in its row."""
 
@@ -131,6 +133,11 @@ class AgentMemory(Kept):
         """What `drift` knows."""
         return cast(DriftMemory | None, self.held[8])
 
+    @property
+    def echo(self) -> EchoMemory | None:
+        """What `echo` knows."""
+        return cast(EchoMemory | None, self.held[9])
+
     def run(self, run: str) -> RunTrack | None:
         """Return what is kept of a run; nearly every call is of the latest."""
         if run == self.latest_run and self.latest_track is not None:
@@ -149,6 +156,8 @@ class AgentMemory(Kept):
         self.highs.clear()
         if self.loop is not None:
             self.loop.reset()
+        if self.echo is not None:
+            self.echo.reset()
         if self.tempo is not None:
             self.tempo.reset()
         if self.errors is not None:
@@ -161,6 +170,8 @@ class AgentMemory(Kept):
         """Take what was just stopped as meant: as much evidence again shall not stop this agent."""
         if self.loop is not None:
             self.loop.record = max(self.loop.record, PLANNED_NATS)
+        if self.echo is not None:
+            self.echo.record = max(self.echo.record, PLANNED_NATS)
         if self.stall is not None:
             self.stall.record = max(self.stall.record, PLANNED_NATS)
         if self.snowball is not None:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from detectors.ceiling import Ceiling, RunCeiling
 from detectors.contract import Detector
 from detectors.drift import Drift
+from detectors.echo import Echo
 from detectors.errors import Errors
 from detectors.fanout import Fanout
 from detectors.limits import Limit
@@ -47,6 +48,7 @@ class JudgeParameters(Struct, frozen=True, kw_only=True):
     price: Price | None = Price()
     fanout: Fanout | None = Fanout()
     drift: Drift | None = Drift()
+    echo: Echo | None = Echo()
     team_rise: TeamRise | None = TeamRise()
     together: float = 1.5
 
@@ -67,6 +69,7 @@ class JudgeParameters(Struct, frozen=True, kw_only=True):
             "price": self.price,
             "fanout": self.fanout,
             "drift": self.drift,
+            "echo": self.echo,
         }
 
 

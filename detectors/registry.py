@@ -8,6 +8,7 @@ from typing import Any
 
 from detectors.ceiling import Ceiling, RunCeiling
 from detectors.drift import Drift
+from detectors.echo import Echo
 from detectors.errors import Errors
 from detectors.fanout import Fanout
 from detectors.loop import Loop
@@ -22,6 +23,7 @@ DETECTORS: dict[str, type[Any]] = {
     "ceiling": Ceiling,
     "run_ceiling": RunCeiling,
     "loop": Loop,
+    "echo": Echo,
     "stall": Stall,
     "snowball": Snowball,
     "fanout": Fanout,

@@ -16,6 +16,7 @@ _TEMPO: Final = "tempo"
 _PACE: Final[tuple[str, ...]] = (_TEMPO, "surge")
 _TEMPO_MOST: Final = 0.65
 _STEPS: Final[tuple[str, ...]] = ("stall", "snowball")
+_SAME: Final[tuple[str, ...]] = ("loop", "echo")
 _DRIFT: Final = "drift"
 _BACKING: Final[tuple[str, ...]] = (*_PACE, _DRIFT)
 _CEILINGS: Final[tuple[str, ...]] = ("ceiling", "run_ceiling")
@@ -98,15 +99,17 @@ def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
         return _CALM
     pace = _pace(says)
     drift = says[_DRIFT].value if _DRIFT in says else 0.0
-    marked, step, others = False, 0.0, 0.0
+    marked, step, same, others = False, 0.0, 0.0, 0.0
     for name, score in says.items():
         if name in _STEPS:
             marked, step = True, max(step, score.value)
+        elif name in _SAME:
+            marked, same = True, max(same, score.value)
         elif name not in _BACKING:
             marked, others = True, others + score.value**together
     kill = pace
     if marked:
-        total = step**together + others + (0.4 * pace) ** together + (0.5 * drift) ** together
+        total = step**together + same**together + others + (0.4 * pace) ** together + (0.5 * drift) ** together
         kill = max(pace, total ** (1.0 / together))
     kill /= bar
     if drift > kill:

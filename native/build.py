@@ -21,6 +21,7 @@ NATIVE = (
     "detectors/calibration.py",
     "detectors/contract.py",
     "detectors/drift.py",
+    "detectors/echo.py",
     "detectors/errors.py",
     "detectors/evidence.py",
     "detectors/fanout.py",
