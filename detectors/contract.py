@@ -121,7 +121,8 @@ class RunTrack(Memory):
     that the context grows out of hand and `burst_nats` that it does so in its latest steps (see `snowball`),
     `astray_nats` that it goes up and down, or on for longer than is usual (see `stall`).
     `idle_nats` is the evidence that steps don't take it beyond `top_tokens`, the highest input of the latest steps, and
-    `top_before_tokens`, that of the four before. `tokens` are input and output of all its calls.
+    `top_before_tokens`, that of the four before. `echoes` counts its calls that were like another (see `echo`).
+    `tokens` are input and output of all its calls.
     """
 
     def __init__(self, first_s: float = 0.0, last_s: float = 0.0) -> None:
@@ -204,6 +205,7 @@ class Scene:
     `failing_share` is the share of the shard's calls that failed a few minutes back: a provider's brown-out.
     `stall` works out `pace_nats`, how much faster than usual this step of a run came, and `lasting_nats`, how unusual
     it is for this agent that a run goes on. `astray_nats` is the same evidence of the run's parent.
+    `loop` tells how many calls the agent usually makes in an hour while active, and how many it made in this one.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Sequential evidence: a sum of log-likelihood ratios that never goes below zero, and its usual peaks."""
 
-from math import exp
+from math import exp, log
 from typing import Final
 
 from detectors.row import Memory, Row
@@ -63,3 +63,26 @@ class Evidence(Memory):
         """Forget the evidence at hand, and that it was there: a kill never teaches."""
         self.nats = self.peak = 0.0
         self.calls = 0
+
+
+def bar_at_rate(bar_nats: float, per_log_rate: float, nats_min: float, hourly_calls: float) -> float:
+    """Return a bar that is lower where there are fewer than 60 calls an hour: few calls give chance few tries.
+
+    >>> [round(bar_at_rate(20.0, 5.0, 10.0, calls), 1) for calls in (100.0, 21.0, 1.0)]
+    [20.0, 15.0, 10.0]
+    """
+    return max(nats_min, bar_nats - per_log_rate * max(0.0, log(60.0 / (1.0 + hourly_calls))))
+
+
+def waiting_nats(gap_s: float, hourly_calls: float) -> float:
+    """Return the evidence against a loop that there is in a gap longer than usual, at least -0.6."""
+    return max(-0.6, min(0.0, 0.7 - gap_s * hourly_calls / 1800.0))
+
+
+def span(seconds: float) -> str:
+    """Return a span of time in words.
+
+    >>> span(90.0), span(600.0)
+    ('90 s', '10 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

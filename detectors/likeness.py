@@ -43,14 +43,25 @@ def nearest(inputs: Floats, outputs: Floats, scene: Scene) -> tuple[int, int]:
 
 
 def telling(call: Call, kind: int) -> float:
-    """Return how many nats it can tell at most that two calls are alike in that way: few tokens are alike by chance.
-
-    What an honest template fills in makes its input vary by about 30 % and its output by about 70 %; a token more or
-    less, or what counts as exact, is the grain.
-    """
+    """Return how many nats it can tell at most that two calls are alike in one of those ways; see `telling_at`."""
     width, height = (_INPUT_EXACT, _OUTPUT_EXACT) if kind < _NEAR else (_INPUTS[kind // 3], _OUTPUTS[kind % 3])
+    return telling_at(call, width, height)
+
+
+def telling_at(call: Call, width: float, height: float) -> float:
+    """Return how many nats it can tell at most that two calls are that close: few tokens are alike by chance.
+
+    `width` and `height` are distances of the logarithms of inputs and of outputs. What an honest template fills in
+    makes its input vary by about 30 % and its output by about 70 %; a token more or less, or what counts as exact, is
+    the grain.
+    """
     grains = 0.15 / max(width, 1.2 / (call.input_tokens + 1.0))
     return 0.8 * log(1.0 + grains * 0.35 / max(height, 1.2 / (call.output_tokens + 1.0)))
+
+
+def began(call: Call) -> float:
+    """Return since when a call was surely under way, in the call's own time."""
+    return call.at_s - min(2.0, 0.7 * call.latency_s)
 
 
 def alike(log_input: float, log_output: float, scene: Scene) -> int:

@@ -5,8 +5,8 @@ from math import exp, log
 from typing import Final
 
 from detectors.contract import CALM, SPEAK_FROM, Call, Detector, Scene, Score
-from detectors.evidence import Evidence
-from detectors.likeness import FAR, UNLIKE, alike, nearest, telling
+from detectors.evidence import Evidence, bar_at_rate, span, waiting_nats
+from detectors.likeness import FAR, UNLIKE, alike, began, nearest, telling
 from detectors.row import Row, floats, halve, latest, scaled, zeros
 from detectors.sizes import Sizes
 
@@ -111,7 +111,7 @@ class LoopMemory(Evidence):
         self.partner_output = self.output
         self.input, self.output = scene.log_input, scene.log_output
         self.growth_tokens, self.next_tokens = growth_tokens, scene.call.input_tokens + growth_tokens
-        self.began_s, self.ended_s = _began(scene.call), scene.call.at_s
+        self.began_s, self.ended_s = began(scene.call), scene.call.at_s
         self.run, self.same_run, self.gap_s = scene.call.run, 0, 0.0
 
 
@@ -137,14 +137,14 @@ class Loop(Detector):
     `odd_nats_max` at most, and no more than if honest calls were like the suspect in `odd_share_min` of all cases.
     """
 
-    bar_nats: float = 19.0
+    bar_nats: float = 21.5
     fade_s: float = 3600.0
     fade_calls: float = 20.0
-    bar_nats_per_log_rate: float = 5.0
+    bar_nats_per_log_rate: float = 6.5
     bar_nats_min: float = 10.5
     prior_calls: float = 40.0
     memory_calls: float = 1000.0
-    berth: float = 2.2
+    berth: float = 2.4
     bar_nats_max: float = 100.0
     learn_below_nats: float = 7.0
     compared: int = 6
@@ -173,7 +173,7 @@ class Loop(Detector):
         learn = memory.nats < self.learn_below_nats and memory.hour_calls < 1.5 * memory.hourly + 3.0
         foretold = log(memory.next_tokens + 1.0) if memory.growth_tokens else memory.input
         kind = alike(foretold, memory.output, scene)
-        if kind != UNLIKE and _began(call) < memory.ended_s and call.at_s > memory.began_s:
+        if kind != UNLIKE and began(call) < memory.ended_s and call.at_s > memory.began_s:
             kind = UNLIKE  # Both were under way at once: another caller, not a loop.
         nats = log(_LOOPING[kind] * memory.total / memory.counts[kind])
         paired = False
@@ -194,7 +194,7 @@ class Loop(Detector):
             if scene.run.calls and call.input_tokens - scene.run.input_tokens >= 0.8 * call.output_tokens:
                 nats *= self.accumulating  # It takes in its own answers: polling, perhaps, rather than stuck.
         nats -= self.forget * memory.nats
-        nats += max(-0.6, min(0.0, 0.7 - scene.gap_s * memory.hourly / 1800.0))
+        nats += waiting_nats(scene.gap_s, memory.hourly)
         memory.tally(call.now_s)
         fade_s = max(self.fade_s, self.fade_calls * 3600.0 / memory.hourly)
         total = memory.add(nats, call.now_s, fade_s)
@@ -202,8 +202,8 @@ class Loop(Detector):
         self._remember(memory, scene)
         if like < kind and not paired and (kind >= FAR or (growth_tokens and not memory.growth_tokens)):
             total = self._suspect(memory, scene, like, growth_tokens, fade_s)
-        rarer = max(0.0, log(60.0 / (1.0 + max(memory.hourly, memory.hour_calls))))
-        base = max(self.bar_nats_min, self.bar_nats - self.bar_nats_per_log_rate * rarer)
+        calls = max(memory.hourly, float(memory.hour_calls))
+        base = bar_at_rate(self.bar_nats, self.bar_nats_per_log_rate, self.bar_nats_min, calls)
         value = total / memory.bar(base, self.berth, self.bar_nats_max)
         if memory.calls < self.calls_min:
             value = min(value, 0.9)
@@ -244,7 +244,7 @@ class Loop(Detector):
         gap_s, before_s = call.at_s - memory.ended_s, memory.gap_s
         if gap_s <= 0.0:
             return 0.0  # It was overtaken on its way.
-        memory.began_s, memory.ended_s, memory.gap_s = _began(call), call.at_s, gap_s
+        memory.began_s, memory.ended_s, memory.gap_s = began(call), call.at_s, gap_s
         if before_s <= 0.0:
             return 0.0
         apart = abs(log(gap_s / before_s))
@@ -276,17 +276,8 @@ class Loop(Detector):
         memory.outputs = latest(memory.outputs, scene.log_output, self.compared)
 
     def _say(self, memory: LoopMemory, scene: Scene, value: float) -> Score:
-        call = scene.call
         share = 1.0 - memory.counts[UNLIKE] / memory.total
         sizes = f"{exp(memory.input) - 1.0:,.0f} tokens in and {exp(memory.output) - 1.0:,.0f} out"
-        span = _span(call.now_s - memory.since_s)
-        reason = f"{memory.calls} calls in {span}, most of them about {sizes}; usually {share:.0%} repeat another"
+        lasted = span(scene.call.now_s - memory.since_s)
+        reason = f"{memory.calls} calls in {lasted}, most of them about {sizes}; usually {share:.0%} repeat another"
         return Score(value, reason, "run" if memory.same_run >= 3 else "agent")
-
-
-def _began(call: Call) -> float:
-    return call.at_s - min(2.0, 0.7 * call.latency_s)
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -9,6 +9,7 @@ from detectors.evidence import Evidence
 from detectors.memory import KINDS, RUN_IDLE_S, AgentMemory, ShardMemory, Slot, TreeMemory
 from detectors.price import Uses
 from detectors.row import Memory, pack, unpack
+from detectors.shares import Shares
 from detectors.sizes import Sizes
 from detectors.table import Table
 from detectors.team import Member, TeamMemory
@@ -19,7 +20,7 @@ _MEMBERS_KEPT: Final = 256
 AGENT_IDLE_S: Final = 30 * 86_400.0
 
 OF_AGENTS: Final[tuple[type[Memory], ...]] = (
-    *(AgentMemory, RunTrack, *KINDS, Evidence, Sizes, Uses),
+    *(AgentMemory, RunTrack, *KINDS, Evidence, Sizes, Shares, Uses),
     *(TreeMemory, TreeTrack, ShardMemory, Slot),
     Highs,
     Calibration,

@@ -17,6 +17,7 @@ _PACE: Final[tuple[str, ...]] = (_TEMPO, "surge")
 _TEMPO_MOST: Final = 0.65
 _STEPS: Final[tuple[str, ...]] = ("stall", "snowball")
 _SAME: Final[tuple[str, ...]] = ("loop", "echo")
+_SAME_BESIDE: Final = 0.25
 _DRIFT: Final = "drift"
 _BACKING: Final[tuple[str, ...]] = (*_PACE, _DRIFT)
 _CEILINGS: Final[tuple[str, ...]] = ("ceiling", "run_ceiling")
@@ -86,8 +87,9 @@ def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
 
     A mark of its own kind (a loop, a snowball, ...) can justify a kill. Tempo and surge are two views of one
     thing, pace: the stronger counts, less beside a mark than alone; stall and snowball both look at the steps of a
-    run, so the stronger counts too. Drift only warns, and backs the others. The
-    sum is a power mean, so two halves make less than one whole; `bar` raises what a kill takes.
+    run, so the stronger counts too. Loop and echo know a repetition by other marks, but by some of the same: the
+    weaker counts for a quarter. Drift only warns, and backs the others. The sum is a power mean, so two halves make
+    less than one whole; `bar` raises what a kill takes.
     """
     if len(says) == 1 and _all_low(says):
         return _CALM
@@ -99,16 +101,17 @@ def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
         return _CALM
     pace = _pace(says)
     drift = says[_DRIFT].value if _DRIFT in says else 0.0
-    marked, step, same, others = False, 0.0, 0.0, 0.0
+    marked, step, same, alike, others = False, 0.0, 0.0, 0.0, 0.0
     for name, score in says.items():
         if name in _STEPS:
             marked, step = True, max(step, score.value)
         elif name in _SAME:
-            marked, same = True, max(same, score.value)
+            marked, same, alike = True, max(same, score.value), alike + score.value
         elif name not in _BACKING:
             marked, others = True, others + score.value**together
     kill = pace
     if marked:
+        same += _SAME_BESIDE * (alike - same)
         total = step**together + same**together + others + (0.4 * pace) ** together + (0.5 * drift) ** together
         kill = max(pace, total ** (1.0 / together))
     kill /= bar

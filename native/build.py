@@ -31,6 +31,7 @@ NATIVE = (
     "detectors/memory.py",
     "detectors/price.py",
     "detectors/row.py",
+    "detectors/shares.py",
     "detectors/sizes.py",
     "detectors/snowball.py",
     "detectors/stall.py",

@@ -134,7 +134,9 @@ def test_an_answer_that_an_agent_hardly_ever_gives_tells_more_when_it_is_given_a
         call(c.now_s, input_tokens=31, output_tokens=random.choice((9, 10, 10, 11))) for c in loop(60.0, 480, seed)
     ]
 
-    found = kills(judged(stuck, labels))
+    without_echo = Judge(JudgeParameters(echo=None))
+
+    found = kills(sittings(without_echo, JudgeState(), [*labels, *stuck]))
     assert found[0][2] == "loop"
     assert found[0][0] - ONSET_S < 0.5 * HOUR_S
 
