@@ -30,7 +30,7 @@ class JudgeParameters(Struct, frozen=True, kw_only=True):
 
     The three ceilings hold for all agents, runs and teams; `limits` for those that a glob names.
     `false_kills_per_1000_agent_days` is the budget from which the bar follows: on 45 workloads of real
-    traffic, 36,019 agent-days, a budget of 1 came to 1.2. `together` says how detectors add up: 1 sums their scores,
+    traffic, 36,019 agent-days, a budget of 1 came to 1.3. `together` says how detectors add up: 1 sums their scores,
     a large number takes the highest.
     """
 

@@ -17,7 +17,7 @@ _PACE: Final[tuple[str, ...]] = (_TEMPO, "surge")
 _TEMPO_MOST: Final = 0.65
 _STEPS: Final[tuple[str, ...]] = ("stall", "snowball")
 _SAME: Final[tuple[str, ...]] = ("loop", "echo")
-_SAME_BESIDE: Final = 0.25
+_SAME_BESIDE: Final = 0.3
 _DRIFT: Final = "drift"
 _BACKING: Final[tuple[str, ...]] = (*_PACE, _DRIFT)
 _CEILINGS: Final[tuple[str, ...]] = ("ceiling", "run_ceiling")
@@ -88,7 +88,7 @@ def weigh(says: dict[str, Score], together: float, bar: float) -> Weighed:
     A mark of its own kind (a loop, a snowball, ...) can justify a kill. Tempo and surge are two views of one
     thing, pace: the stronger counts, less beside a mark than alone; stall and snowball both look at the steps of a
     run, so the stronger counts too. Loop and echo know a repetition by other marks, but by some of the same: the
-    weaker counts for a quarter. Drift only warns, and backs the others. The sum is a power mean, so two halves make
+    weaker counts for three tenths. Drift only warns, and backs the others. The sum is a power mean, so two halves make
     less than one whole; `bar` raises what a kill takes.
     """
     if len(says) == 1 and _all_low(says):
