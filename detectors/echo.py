@@ -82,7 +82,7 @@ class Echo(Detector):
 
     `varied_share_max`: an agent whose calls are less often unlike one another than that is believed less.
     `young_calls`: an agent that has learnt fewer is believed less, as its habit may be one template.
-    `count_max`: how far back its habits reach, in calls of one kind. The rest as in `loop`.
+    `count_max`: how far back its habits reach, in calls of one kind (32,767 at most). The rest as in `loop`.
     """
 
     bar_nats: float = 21.5

@@ -131,8 +131,9 @@ class Loop(Detector):
     `bar_nats_per_log_rate` for each e-fold, down to `bar_nats_min`: few calls give chance few tries.
     `fade_s`: how long evidence lasts. `prior_calls`: what the usual frequencies are worth before the agent's own
     are known. `memory_calls`: how far back these reach. `berth`: how far above its own calm peaks an agent must go.
-    `learn_below_nats`: above, a call doesn't teach. `calls_min`: repeats before a kill. `high_days_per_1000`: in how
-    many of 1,000 days honest agents come to seven tenths of the bar; where they do more often, the bar is higher.
+    `learn_below_nats`: above, a call doesn't teach. `calls_min`: repeats before it kills by itself.
+    `high_days_per_1000`: in how many of 1,000 days honest agents come to seven tenths of the bar; where they do more
+    often, the bar is higher.
     An answer of a size that this agent hardly ever gives, `odd_times` rarer than an average one, tells more each time:
     `odd_nats_max` at most, and no more than if honest calls were like the suspect in `odd_share_min` of all cases.
     """

@@ -1,9 +1,13 @@
 """How often each of a few kinds occurs: counted, beside what is usual of agents at large."""
 
+from typing import Final
+
 from librt.vecs import vec
 from mypy_extensions import i16
 
 from detectors.row import Floats, Memory, Row
+
+_FULL: Final = 32_767
 
 
 class Shares(Memory):
@@ -34,7 +38,7 @@ class Shares(Memory):
     def count(self, kind: int, count_max: int) -> None:
         """Count one more; where that would be more than `count_max`, all are halved first: the past weighs less."""
         counts = self.counts
-        if int(counts[kind]) >= count_max:
+        if int(counts[kind]) >= min(count_max, _FULL):
             self.seen = 0
             for i in range(len(counts)):
                 counts[i] >>= 1

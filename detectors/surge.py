@@ -10,6 +10,7 @@ from detectors.row import Memory, Row, floats, zeros
 HORIZONS_S: Final = floats(60.0, 600.0, 7200.0)
 _WORDS: Final[tuple[str, ...]] = ("a minute", "ten minutes", "two hours")
 _SLOT_S: Final = 3600.0
+_LOG_MAX: Final = 700.0
 _FLOORS: Final = floats(3.0, 3.0, 3.0, 10_000.0, 10_000.0, 10_000.0)
 # Where in `SurgeMemory.now` the sums are, the peaks, the limits and the largest.
 _SUMS: Final = 0
@@ -159,7 +160,8 @@ class Surge(Detector):
             memory.variances[j] += (step * step * (1 - 1 / hours) - memory.variances[j]) / hours
             now[_PEAKS + j] = 0.0
             if hours >= self.hours_min:
-                now[_LIMITS + j] = exp(memory.means[j] + SPEAK_FROM * self._bar(memory, j)) - _FLOORS[j]
+                limit_log = memory.means[j] + SPEAK_FROM * self._bar(memory, j)
+                now[_LIMITS + j] = exp(min(_LOG_MAX, limit_log)) - _FLOORS[j]
 
     def _say(self, memory: SurgeMemory, surprise: float, j: int) -> Score:
         value = memory.now[_SUMS + j]

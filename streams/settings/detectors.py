@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from math import inf
 from typing import Any
 
 import msgspec
@@ -12,6 +13,14 @@ from streams.settings.problems import nearest
 from streams.settings.root import Parameters
 
 ENABLED = "enabled"
+OFF_AT_ZERO = frozenset(
+    {
+        *("high_days_per_1000", "forget", "burst_forget", "accumulating", "learn_below_nats", "bar_nats_per_log_rate"),
+        *("calls_min", "hours_min", "members_min", "accept_calls", "accept_s", "children_free", "learn_after_s"),
+        *("slow_nats_max", "lasting_nats_max", "small_tokens"),
+    }
+)
+"""Parameters that switch a part off when they are 0; others are what something is divided by, or its logarithm."""
 
 
 def build(overrides: Mapping[str, Parameters]) -> dict[str, Any]:
@@ -42,9 +51,17 @@ def mistakes(overrides: Mapping[str, Parameters]) -> Iterator[tuple[Path, str]]:
 
 def _unusable(path: Path, value: Any, wanted: Any) -> Iterator[tuple[Path, str]]:
     try:
-        msgspec.convert(value, wanted)
+        number = msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
         yield path, f"{value!r}: {str(error).lower()}"
+        return
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return
+    if path[-1] in OFF_AT_ZERO:
+        if not 0 <= number < inf:
+            yield path, f"{value!r}: expected a number of at least 0"
+    elif not 0 < number < inf:
+        yield path, f"{value!r}: expected a number above 0; `{ENABLED}: false` switches {path[1]} off"
 
 
 def _made(kind: type[Any], given: Parameters) -> Any:
