@@ -90,18 +90,21 @@ def test_honest_calls_of_all_sizes_and_growing_sessions_are_left_alone(seed: int
 
 
 @SEEDS
-def test_calls_that_were_under_way_at_once_are_no_loop(seed: int) -> None:
+@pytest.mark.parametrize(("latency_s", "is_a_loop"), [(0.4, True), (8.0, False)])
+def test_calls_that_were_under_way_at_once_are_no_loop(seed: int, latency_s: float, is_a_loop: bool) -> None:
     """Eight workers take items of one kind off a queue: as much alike as a loop's, and new to this agent."""
     random, echo = Random(seed), Echo()
     memory, most = echo.begin(), 0.0
-    for n in range(400):
-        done_s = START_S + 1.0 * n
+    for usual in honest(START_S, 20, seed):
+        memory, _ = echo.step(memory, scene(usual, gap_s=120.0))
+    for n in range(200):
         size = int(9000 * random.lognormvariate(0, 0.03))
-        each = call(done_s, input_tokens=size, output_tokens=400, latency_s=8.0)
-        memory, score = echo.step(memory, scene(each, gap_s=1.0))
+        done_s = START_S + 21 * HOUR_S + 1.0 * n
+        each = call(done_s, input_tokens=size, output_tokens=400, latency_s=latency_s)
+        memory, score = echo.step(memory, scene(each, gap_s=1.0, hour_calls=n))
         most = max(most, score.value)
 
-    assert most < 0.5
+    assert (most >= 1.0) is is_a_loop
 
 
 def test_loop_and_echo_together_say_more_than_the_stronger_and_less_than_two_marks_of_different_kinds() -> None:
