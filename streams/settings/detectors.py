@@ -20,7 +20,8 @@ OFF_AT_ZERO = frozenset(
         *("slow_nats_max", "lasting_nats_max", "small_tokens"),
     }
 )
-"""Parameters that switch a part off when they are 0; others are what something is divided by, or its logarithm."""
+"""Parameters that switch a part off when they are 0. A limit may be 0, too: nothing is let through then. Others are what
+something is divided by, or its logarithm."""
 
 
 def build(overrides: Mapping[str, Parameters]) -> dict[str, Any]:
@@ -40,16 +41,17 @@ def mistakes(overrides: Mapping[str, Parameters]) -> Iterator[tuple[Path, str]]:
             yield ("detectors", name), f"no such detector; {nearest(name, DETECTORS)}"
             continue
         types = {field.name: field.type for field in fields(kind)}
+        limits = {field.name for field in fields(kind) if field.default is None}
         for parameter, value in given.items():
             path = ("detectors", name, parameter)
             wanted: Any = bool if parameter == ENABLED else types.get(parameter)
             if wanted is None:
                 yield path, f"no such parameter; {nearest(parameter, [*types, ENABLED])}"
             else:
-                yield from _unusable(path, value, wanted)
+                yield from _unusable(path, value, wanted, may_be_zero=parameter in limits | OFF_AT_ZERO)
 
 
-def _unusable(path: Path, value: Any, wanted: Any) -> Iterator[tuple[Path, str]]:
+def _unusable(path: Path, value: Any, wanted: Any, *, may_be_zero: bool) -> Iterator[tuple[Path, str]]:
     try:
         number = msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
@@ -57,7 +59,7 @@ def _unusable(path: Path, value: Any, wanted: Any) -> Iterator[tuple[Path, str]]
         return
     if isinstance(number, bool) or not isinstance(number, int | float):
         return
-    if path[-1] in OFF_AT_ZERO:
+    if may_be_zero:
         if not 0 <= number < inf:
             yield path, f"{value!r}: expected a number of at least 0"
     elif not 0 < number < inf:

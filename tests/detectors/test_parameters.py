@@ -21,7 +21,7 @@ def parameters() -> Iterator[tuple[str, str]]:
 
 
 def eventful() -> list[Call]:
-    """Return a day of an agent with honest calls, a session, a loop of two sorts and failures."""
+    """Return a day of an agent with honest calls and a session, then a loop of three sizes of which some fail."""
     stuck = [
         call(START_S + 25 * HOUR_S + 3 * n, input_tokens=9000 + 60 * (n % 3), run="stuck", failed=n % 7 == 0)
         for n in range(60)
@@ -43,6 +43,12 @@ def test_a_value_is_refused_with_its_place_or_the_judge_runs_with_it(name: str, 
     changed = replace(detector, **{parameter: kind(value)})  # type: ignore[type-var]
 
     sittings(Judge(msgspec.structs.replace(JudgeParameters(), **{name: changed})), JudgeState(), eventful())
+
+
+@pytest.mark.parametrize("limit", ["depth", "usd", "steps"])
+def test_a_limit_of_zero_is_one_and_below_zero_is_none(limit: str) -> None:
+    assert not list(mistakes({"run_ceiling": {limit: 0}}))
+    assert list(mistakes({"run_ceiling": {limit: -1}}))
 
 
 @pytest.mark.parametrize("parameter", sorted(OFF_AT_ZERO))
