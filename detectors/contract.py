@@ -108,6 +108,15 @@ def counted(
     return score
 
 
+def span(seconds: float) -> str:
+    """Return a span of time in words.
+
+    >>> span(90.0), span(600.0)
+    ('90 s', '10 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
 CALM: Final = Score(0.0, "")
 SPEAK_FROM: Final = 0.35
 """Below this a detector answers `CALM`: it would not matter even beside others, and words cost time."""
@@ -238,6 +247,15 @@ class Scene:
         self.astray_nats = 0.0
         self.hourly_calls = 10.0
         self.hour_calls = 0
+
+    def busy(self) -> bool:
+        """Tell whether this hour has far more calls than is usual: none of them teaches what honest calls are like."""
+        return self.hour_calls >= 1.5 * self.hourly_calls + 3.0
+
+    def accumulates(self) -> bool:
+        """Tell whether the call took in the answer of the one before: polling, perhaps, rather than stuck."""
+        call = self.call
+        return self.run.calls > 0 and call.input_tokens - self.run.input_tokens >= 0.8 * call.output_tokens
 
 
 @dataclass(frozen=True)

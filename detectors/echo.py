@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import Final
 
-from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score, Watches
-from detectors.evidence import Evidence, bar_at_rate, span, waiting_nats
-from detectors.likeness import began, telling_at
+from detectors.contract import CALM, SPEAK_FROM, Detector, Scene, Score, Watches, span
+from detectors.evidence import Evidence, bar_at_rate, waiting_nats
+from detectors.likeness import telling_at
+from detectors.rhythm import Rhythm
 from detectors.row import Row, bucket, floats
 from detectors.shares import Shares
 
@@ -17,11 +18,6 @@ _OUTPUTS: Final = floats(0.1, 0.3, 0.8)
 _LOOPING: Final = floats(*[0.6 * i * o for i in (0.5, 0.3, 0.2) for o in (0.45, 0.4, 0.15)], 0.4)
 _HONEST: Final = floats(0.02, 0.03, 0.04, 0.02, 0.04, 0.05, 0.02, 0.05, 0.07, 0.66)
 _UNLIKE: Final = 9
-# Ratios (logarithms) of a gap to the one before it.
-_EVEN: Final = floats(0.3, 0.8)
-_EVEN_LOOPING: Final = floats(0.62, 0.26, 0.12)
-_EVEN_HONEST: Final = floats(0.17, 0.25, 0.58)
-_GAPS_PRIOR: Final = 10.0
 _RUN_ECHOES: Final = 3
 
 
@@ -31,28 +27,22 @@ class EchoMemory(Evidence):
     def __init__(self) -> None:
         super().__init__()
         self.ways = Shares(len(_HONEST))
-        self.gaps = Shares(len(_EVEN_HONEST))
+        self.rhythm = Rhythm()
         self.input = 0.0
         self.output = 0.0
-        self.began_s = 0.0
-        self.ended_s = 0.0
-        self.gap_s = 0.0
 
     def carry(self, row: Row) -> None:
         """Name the fields."""
         self.ways.carry(row)
-        self.gaps.carry(row)
+        self.rhythm.carry(row)
         super().carry(row)
         self.input = row.real(self.input)
         self.output = row.real(self.output)
-        self.began_s = row.real(self.began_s)
-        self.ended_s = row.real(self.ended_s)
-        self.gap_s = row.real(self.gap_s)
 
-    def way(self, scene: Scene, began_s: float) -> int:
+    def way(self, scene: Scene) -> int:
         """Return in which of nine ways the call is like the one that is followed, or `_UNLIKE`."""
-        if began_s < self.ended_s and scene.call.at_s > self.began_s:
-            return _UNLIKE  # Both were under way at once: another caller, not a loop.
+        if self.rhythm.overlaps(scene.call):
+            return _UNLIKE
         inputs = bucket(_INPUTS, abs(scene.log_input - self.input))
         outputs = bucket(_OUTPUTS, abs(scene.log_output - self.output))
         return _UNLIKE if inputs == len(_INPUTS) or outputs == len(_OUTPUTS) else 3 * inputs + outputs
@@ -61,12 +51,11 @@ class EchoMemory(Evidence):
         """Let what is followed move with a call that is like it."""
         self.input += 0.3 * (scene.log_input - self.input)
         self.output += 0.3 * (scene.log_output - self.output)
-        scene.run.echoes += 1
 
-    def follow(self, scene: Scene, began_s: float) -> None:
+    def follow(self, scene: Scene) -> None:
         """Compare the next calls with this one."""
         self.input, self.output = scene.log_input, scene.log_output
-        self.began_s, self.ended_s, self.gap_s = began_s, scene.call.at_s, 0.0
+        self.rhythm.begin(scene.call)
 
 
 @dataclass(frozen=True)
@@ -112,13 +101,13 @@ class Echo(Detector):
         call, hourly = scene.call, scene.hourly_calls
         if call.failed:
             return memory, CALM
-        began_s = began(call)
         unlike = memory.ways.share(_UNLIKE, _HONEST, self.prior_calls)
-        nats = self._weigh(memory, scene, began_s, unlike) - self.forget * memory.nats
+        nats = self._weigh(memory, scene, unlike) - self.forget * memory.nats
         nats += waiting_nats(scene.gap_s, hourly)
         total = memory.add(nats, call.now_s, max(self.fade_s, self.fade_calls * 3600.0 / hourly))
         if total <= 0.0:
-            memory.follow(scene, began_s)
+            memory.follow(scene)
+            return memory, CALM
         calls = max(hourly, float(scene.hour_calls))
         base = bar_at_rate(self.bar_nats, self.bar_nats_per_log_rate, self.bar_nats_min, calls)
         value = total / memory.bar(base, self.berth, self.bar_nats_max)
@@ -126,36 +115,23 @@ class Echo(Detector):
             value = min(value, 0.9)
         return memory, CALM if value < SPEAK_FROM else _say(memory, scene, value, unlike)
 
-    def _weigh(self, memory: EchoMemory, scene: Scene, began_s: float, unlike: float) -> float:
+    def _weigh(self, memory: EchoMemory, scene: Scene, unlike: float) -> float:
         """Weigh how like the one that is followed the call is, and how even the gap before it."""
-        call, way = scene.call, memory.way(scene, began_s)
-        learn = memory.nats < self.learn_below_nats and scene.hour_calls < 1.5 * scene.hourly_calls + 3.0
+        call, way = scene.call, memory.way(scene)
+        learn = memory.nats < self.learn_below_nats and not scene.busy()
         nats = log(_LOOPING[way] / memory.ways.share(way, _HONEST, self.prior_calls))
         if learn:
             memory.ways.count(way, self.count_max)
         if way == _UNLIKE:
             return min(nats, 0.0)
         nats = min(nats, telling_at(call, _INPUTS[way // 3], _OUTPUTS[way % 3]), self.call_nats_max)
-        nats += self._evenness(memory, call.at_s, began_s, learn)
+        nats += memory.rhythm.evenness(call, self.count_max, learn=learn)
         if nats > 0.0:
             nats *= min(1.0, unlike / self.varied_share_max, memory.ways.seen / self.young_calls)
-            if scene.run.calls and call.input_tokens - scene.run.input_tokens >= 0.8 * call.output_tokens:
+            if scene.accumulates():
                 nats *= self.accumulating
         memory.drift(scene)
-        return nats
-
-    def _evenness(self, memory: EchoMemory, at_s: float, began_s: float, learn: bool) -> float:
-        """Weigh how like the gap before it this one is."""
-        gap_s, before_s = at_s - memory.ended_s, memory.gap_s
-        if gap_s <= 0.0:
-            return 0.0  # It was overtaken on its way.
-        memory.began_s, memory.ended_s, memory.gap_s = began_s, at_s, gap_s
-        if before_s <= 0.0:
-            return 0.0
-        kind = bucket(_EVEN, abs(log(gap_s / before_s)))
-        nats = log(_EVEN_LOOPING[kind] / memory.gaps.share(kind, _EVEN_HONEST, _GAPS_PRIOR))
-        if learn:
-            memory.gaps.count(kind, self.count_max)
+        scene.run.echoes += 1
         return nats
 
 

@@ -77,12 +77,3 @@ def bar_at_rate(bar_nats: float, per_log_rate: float, nats_min: float, hourly_ca
 def waiting_nats(gap_s: float, hourly_calls: float) -> float:
     """Return the evidence against a loop that there is in a gap longer than usual, at least -0.6."""
     return max(-0.6, min(0.0, 0.7 - gap_s * hourly_calls / 1800.0))
-
-
-def span(seconds: float) -> str:
-    """Return a span of time in words.
-
-    >>> span(90.0), span(600.0)
-    ('90 s', '10 min')
-    """
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -59,11 +59,6 @@ def telling_at(call: Call, width: float, height: float) -> float:
     return 0.8 * log(1.0 + grains * 0.35 / max(height, 1.2 / (call.output_tokens + 1.0)))
 
 
-def began(call: Call) -> float:
-    """Return since when a call was surely under way, in the call's own time."""
-    return call.at_s - min(2.0, 0.7 * call.latency_s)
-
-
 def alike(log_input: float, log_output: float, scene: Scene) -> int:
     """Return in which of twelve ways the call is like those sizes; one token more or less is still exact."""
     apart = abs(scene.log_input - log_input)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import Final
 
-from detectors.contract import CALM, SPEAK_FROM, Call, Detector, Scene, Score
-from detectors.evidence import Evidence, bar_at_rate, span, waiting_nats
-from detectors.likeness import FAR, UNLIKE, alike, began, nearest, telling
+from detectors.contract import CALM, SPEAK_FROM, Call, Detector, Scene, Score, span
+from detectors.evidence import Evidence, bar_at_rate, waiting_nats
+from detectors.likeness import FAR, UNLIKE, alike, nearest, telling
+from detectors.rhythm import Rhythm
 from detectors.row import Row, floats, halve, latest, scaled, zeros
 from detectors.sizes import Sizes
 
@@ -22,9 +23,6 @@ _HONEST: Final[tuple[float, ...]] = (
     *(0.025, 0.08, 0.16),
     0.532,
 )
-_RHYTHM_NEAR: Final[tuple[float, ...]] = (0.3, 0.8)
-_RHYTHM_LOOPING: Final = floats(0.62, 0.26, 0.12)
-_RHYTHM_HONEST: Final[tuple[float, ...]] = (0.17, 0.25, 0.58)
 
 
 class LoopMemory(Evidence):
@@ -37,7 +35,7 @@ class LoopMemory(Evidence):
         super().__init__()
         self.counts = zeros(len(_HONEST))
         self.total = 0.0
-        self.rhythm = zeros(len(_RHYTHM_HONEST))
+        self.rhythm = Rhythm()
         self.inputs = zeros(0)
         self.outputs = zeros(0)
         self.input = 0.0
@@ -47,9 +45,6 @@ class LoopMemory(Evidence):
         self.partners_turn = False
         self.growth_tokens = 0
         self.next_tokens = 0
-        self.began_s = 0.0
-        self.ended_s = 0.0
-        self.gap_s = 0.0
         self.run = ""
         self.same_run = 0
         self.hour = 0
@@ -62,7 +57,7 @@ class LoopMemory(Evidence):
         """Name the fields."""
         self.counts = row.reals(self.counts)
         self.total = row.real(self.total)
-        self.rhythm = row.reals(self.rhythm)
+        self.rhythm.carry(row)
         self.inputs = row.reals(self.inputs)
         self.outputs = row.reals(self.outputs)
         super().carry(row)
@@ -73,9 +68,6 @@ class LoopMemory(Evidence):
         self.partners_turn = row.flag(self.partners_turn)
         self.growth_tokens = row.whole(self.growth_tokens)
         self.next_tokens = row.whole(self.next_tokens)
-        self.began_s = row.real(self.began_s)
-        self.ended_s = row.real(self.ended_s)
-        self.gap_s = row.real(self.gap_s)
         self.run = row.text(self.run)
         self.same_run = row.whole(self.same_run)
         self.hour = row.whole(self.hour)
@@ -111,8 +103,8 @@ class LoopMemory(Evidence):
         self.partner_output = self.output
         self.input, self.output = scene.log_input, scene.log_output
         self.growth_tokens, self.next_tokens = growth_tokens, scene.call.input_tokens + growth_tokens
-        self.began_s, self.ended_s = began(scene.call), scene.call.at_s
-        self.run, self.same_run, self.gap_s = scene.call.run, 0, 0.0
+        self.rhythm.begin(scene.call)
+        self.run, self.same_run = scene.call.run, 0
 
 
 @dataclass(frozen=True)
@@ -162,7 +154,6 @@ class Loop(Detector):
         """Return a memory with no calls, and the usual frequencies."""
         memory = LoopMemory()
         memory.counts, memory.total = scaled(_HONEST, self.prior_calls), self.prior_calls
-        memory.rhythm = scaled(_RHYTHM_HONEST, 10.0)
         return memory
 
     def step(self, memory: LoopMemory, scene: Scene) -> tuple[LoopMemory, Score]:
@@ -171,11 +162,11 @@ class Loop(Detector):
         if call.failed:
             return memory, CALM
         scene.hourly_calls, scene.hour_calls = memory.hourly, memory.hour_calls
-        learn = memory.nats < self.learn_below_nats and memory.hour_calls < 1.5 * memory.hourly + 3.0
+        learn = memory.nats < self.learn_below_nats and not scene.busy()
         foretold = log(memory.next_tokens + 1.0) if memory.growth_tokens else memory.input
         kind = alike(foretold, memory.output, scene)
-        if kind != UNLIKE and began(call) < memory.ended_s and call.at_s > memory.began_s:
-            kind = UNLIKE  # Both were under way at once: another caller, not a loop.
+        if memory.rhythm.overlaps(call):
+            kind = UNLIKE
         nats = log(_LOOPING[kind] * memory.total / memory.counts[kind])
         paired = False
         if kind == UNLIKE:
@@ -192,8 +183,8 @@ class Loop(Detector):
                 memory.partner_input = 0.0  # Its turn passed without it.
             memory.partners_turn = memory.partner_input != 0.0
             nats = min(nats + self._repeat(memory, scene, learn), self._most(call, kind)) + self._oddity(memory, kind)
-            if scene.run.calls and call.input_tokens - scene.run.input_tokens >= 0.8 * call.output_tokens:
-                nats *= self.accumulating  # It takes in its own answers: polling, perhaps, rather than stuck.
+            if scene.accumulates():
+                nats *= self.accumulating
         nats -= self.forget * memory.nats
         nats += waiting_nats(scene.gap_s, memory.hourly)
         memory.tally(call.now_s)
@@ -242,21 +233,7 @@ class Loop(Detector):
         memory.output += 0.3 * (scene.log_output - memory.output)
         memory.same_run = memory.same_run + 1 if call.run and call.run == memory.run else 0
         memory.run = call.run
-        gap_s, before_s = call.at_s - memory.ended_s, memory.gap_s
-        if gap_s <= 0.0:
-            return 0.0  # It was overtaken on its way.
-        memory.began_s, memory.ended_s, memory.gap_s = began(call), call.at_s, gap_s
-        if before_s <= 0.0:
-            return 0.0
-        apart = abs(log(gap_s / before_s))
-        kind = 0 if apart < _RHYTHM_NEAR[0] else 1 if apart < _RHYTHM_NEAR[1] else 2
-        rhythm = memory.rhythm
-        nats = log(_RHYTHM_LOOPING[kind] * (rhythm[0] + rhythm[1] + rhythm[2]) / rhythm[kind])
-        if learn:
-            rhythm[kind] += 1.0
-            if rhythm[kind] > self.memory_calls:
-                halve(rhythm)
-        return nats
+        return memory.rhythm.evenness(call, int(self.memory_calls), learn=learn)
 
     def _oddity(self, memory: LoopMemory, kind: int) -> float:
         """Return how many nats more it tells that the suspect's output is one that this agent hardly ever has."""

@@ -1,11 +1,9 @@
-"""Which sizes an agent's calls usually have: a histogram of a byte a cell."""
+"""Which sizes an agent's calls usually have: a histogram."""
 
 from typing import Final
 
-from librt.vecs import vec
-from mypy_extensions import u8
-
 from detectors.row import Memory, Row
+from detectors.shares import Shares
 
 _CELLS: Final = 48
 _CELLS_PER_NAT: Final = 4.0
@@ -16,21 +14,16 @@ _PRIOR: Final = 20.0
 class Sizes(Memory):
     """Counts by the logarithm of a size; once a cell is full, all are halved, so that the past weighs less.
 
-    `seen` is their sum, and `typical` how large a part of the others an honest call is like, on the average.
+    `typical` is how large a part of the others an honest call is like, on the average.
     """
 
     def __init__(self) -> None:
-        self.counts = vec[u8]([0] * _CELLS)
-        self.seen = 0
+        self.cells = Shares(_CELLS)
         self.typical = 0.2
 
     def carry(self, row: Row) -> None:
-        """Name the fields; what was seen is their sum."""
-        counts, self.seen = self.counts, 0
-        for i in range(_CELLS):
-            count = row.whole(int(counts[i]))
-            counts[i] = count
-            self.seen += count
+        """Name the fields."""
+        self.cells.carry(row)
         self.typical = row.real(self.typical)
 
     def share(self, log_size: float) -> float:
@@ -39,29 +32,20 @@ class Sizes(Memory):
         >>> sizes = Sizes()
         >>> for _ in range(300):
         ...     sizes.learn(5.0)
-        >>> round(sizes.share(5.0), 2), round(sizes.share(5.2), 2), round(sizes.share(9.0), 3), sizes.seen
+        >>> round(sizes.share(5.0), 2), round(sizes.share(5.2), 2), round(sizes.share(9.0), 3), sizes.cells.seen
         (0.9, 0.9, 0.003, 172)
         """
-        return self._about(_cell(log_size)) / (self.seen + _PRIOR)
+        return self._about(_cell(log_size)) / (self.cells.seen + _PRIOR)
 
     def learn(self, log_size: float) -> None:
         """Count an honest call."""
-        at, part = _cell(log_size), 1.0 / (self.seen + _PRIOR)
+        at, part = _cell(log_size), 1.0 / (self.cells.seen + _PRIOR)
         self.typical += part * (part * self._about(at) - self.typical)
-        if int(self.counts[at]) == _FULL:
-            self._halve()
-        self.counts[at] += 1
-        self.seen += 1
+        self.cells.count(at, _FULL)
 
     def _about(self, at: int) -> float:
-        counts = self.counts
+        counts = self.cells.counts
         return int(counts[at - 1]) + int(counts[at]) + int(counts[at + 1]) + 0.5
-
-    def _halve(self) -> None:
-        counts, self.seen = self.counts, 0
-        for i in range(_CELLS):
-            counts[i] >>= 1
-            self.seen += int(counts[i])
 
 
 def _cell(log_size: float) -> int:

@@ -8,6 +8,7 @@ from detectors.contract import Call, RunTrack, TreeTrack
 from detectors.evidence import Evidence
 from detectors.memory import KINDS, RUN_IDLE_S, AgentMemory, ShardMemory, Slot, TreeMemory
 from detectors.price import Uses
+from detectors.rhythm import Rhythm
 from detectors.row import Memory, pack, unpack
 from detectors.shares import Shares
 from detectors.sizes import Sizes
@@ -20,7 +21,7 @@ _MEMBERS_KEPT: Final = 256
 AGENT_IDLE_S: Final = 30 * 86_400.0
 
 OF_AGENTS: Final[tuple[type[Memory], ...]] = (
-    *(AgentMemory, RunTrack, *KINDS, Evidence, Sizes, Shares, Uses),
+    *(AgentMemory, RunTrack, *KINDS, Evidence, Sizes, Shares, Rhythm, Uses),
     *(TreeMemory, TreeTrack, ShardMemory, Slot),
     Highs,
     Calibration,

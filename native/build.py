@@ -30,6 +30,7 @@ NATIVE = (
     "detectors/loop.py",
     "detectors/memory.py",
     "detectors/price.py",
+    "detectors/rhythm.py",
     "detectors/row.py",
     "detectors/shares.py",
     "detectors/sizes.py",

@@ -20,8 +20,8 @@ OFF_AT_ZERO = frozenset(
         *("slow_nats_max", "lasting_nats_max", "small_tokens"),
     }
 )
-"""Parameters that switch a part off when they are 0. A limit may be 0, too: nothing is let through then. Others are what
-something is divided by, or its logarithm."""
+"""Parameters that switch a part off when they are 0. A limit may be 0, too: nothing is let through then. Others are
+what something is divided by, or its logarithm."""
 
 
 def build(overrides: Mapping[str, Parameters]) -> dict[str, Any]:
